@@ -1,0 +1,274 @@
+//! The engine: events in, records out. The same events give the same records.
+
+use std::collections::{HashMap, VecDeque};
+
+use event::{
+    Baseline, Ci, Confidence, Detection, Environment, Event, Evidence, EvidenceKind, Exec,
+    Guidance, Listen, Listener, ProcessKey, Purpose, RecipeInfo, Record, ServerInfo, Severity,
+    Update,
+};
+use sha2::{Digest, Sha256};
+
+use crate::catalogue::{Catalogue, Role};
+use crate::guidance::Facts;
+use crate::identify::Identity;
+use crate::launcher::launcher;
+use crate::mask;
+use crate::recipe::Recipe;
+
+/// What the engine must know of its surroundings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where this runs.
+    pub environment: Environment,
+    /// The pipeline this runs in.
+    pub ci: Option<Ci>,
+}
+
+/// Detections whose servers are remembered, so that a listener can confirm them.
+const REMEMBERED: usize = 4096;
+/// Directories that anyone may write to.
+const ANYONES: &[&str] = &["/tmp/", "/var/tmp/", "/dev/shm/", "/run/user/", "/run/lock/"];
+
+/// Turns events into records.
+pub struct Engine {
+    catalogue: Catalogue,
+    recipes: Vec<Recipe>,
+    settings: Settings,
+    servers: HashMap<ProcessKey, Known>,
+    order: VecDeque<ProcessKey>,
+}
+
+struct Known {
+    ids: Vec<String>,
+    server: ServerInfo,
+    listen: Vec<Listener>,
+}
+
+impl Engine {
+    /// An engine that has seen nothing yet.
+    pub fn new(catalogue: Catalogue, recipes: Vec<Recipe>, settings: Settings) -> Self {
+        Self { catalogue, recipes, settings, servers: HashMap::new(), order: VecDeque::new() }
+    }
+
+    /// The catalogue it asks.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The recipes it runs.
+    pub fn recipes(&self) -> &[Recipe] {
+        &self.recipes
+    }
+
+    /// Takes an event, gives what follows from it.
+    pub fn on(&mut self, event: &Event) -> Vec<Record> {
+        match event {
+            Event::Exec { host, exec } => self.on_exec(host, exec),
+            Event::Listen { host, listen } => self.on_listen(host, listen),
+        }
+    }
+
+    fn on_exec(&mut self, host: &str, exec: &Exec) -> Vec<Record> {
+        let Some(identity) = self.catalogue.identify(&exec.process) else {
+            return Vec::new();
+        };
+        if identity.server.role == Role::Canary {
+            return Vec::new();
+        }
+        let mut records = Vec::new();
+        let mut known: Option<Known> = None;
+        for recipe in &self.recipes {
+            if !recipe.matches(identity.server.name(), identity.purpose) {
+                continue;
+            }
+            let detection = self.detection(host, exec, &identity, recipe);
+            let known = known.get_or_insert_with(|| Known {
+                ids: Vec::new(),
+                server: detection.server.clone(),
+                listen: Vec::new(),
+            });
+            known.ids.push(detection.id.clone());
+            records.push(Record::Detection(Box::new(detection)));
+        }
+        if let Some(known) = known.filter(|k| k.server.purpose != Purpose::Manage) {
+            self.remember(exec.process.key(), known);
+        }
+        records
+    }
+
+    fn remember(&mut self, key: ProcessKey, known: Known) {
+        if self.servers.insert(key, known).is_none() {
+            self.order.push_back(key);
+            if self.order.len() > REMEMBERED
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.servers.remove(&oldest);
+            }
+        }
+    }
+
+    fn detection(
+        &self,
+        host: &str,
+        exec: &Exec,
+        identity: &Identity<'_>,
+        recipe: &Recipe,
+    ) -> Detection {
+        let mut process = exec.process.clone();
+        process.args = mask::arguments(&process.args);
+        let ancestry: Vec<_> = exec
+            .ancestry
+            .iter()
+            .map(|a| event::Ancestor { args: mask::arguments(&a.args), ..a.clone() })
+            .collect();
+        let ci = self.settings.ci.as_ref();
+        let launcher = launcher(&self.catalogue, &process, identity.server.name(), &ancestry, ci);
+        let file = &recipe.file;
+        let mut detection = Detection {
+            id: id(host, exec, recipe.name()),
+            time: exec.time,
+            host: host.to_owned(),
+            latency_us: None,
+            recipe: RecipeInfo {
+                name: recipe.name().to_owned(),
+                version: file.version.clone(),
+                description: file.description.clone(),
+                category: file.category.clone(),
+                method: file.method.clone(),
+                importance: file.importance,
+            },
+            severity: file.importance,
+            reasons: Vec::new(),
+            attack: recipe.attack.clone(),
+            environment: self.settings.environment,
+            server: ServerInfo {
+                name: identity.server.name().to_owned(),
+                version: None,
+                purpose: identity.purpose,
+                confidence: identity.confidence,
+                masquerade: identity.masquerade,
+                evidence: masked(&identity.evidence),
+            },
+            process,
+            ancestry,
+            launcher,
+            container: None,
+            ci: self.settings.ci.clone(),
+            listen: Vec::new(),
+            baseline: None::<Baseline>,
+            response: None,
+            guidance: Guidance { implication: String::new(), actions: Vec::new() },
+            seeded: exec.seeded,
+        };
+        judge(&mut detection);
+        detection.guidance = recipe.guidance(
+            self.settings.environment,
+            &Facts {
+                detection: &detection,
+                title: &identity.server.title,
+                default_ports: &identity.server.ports,
+            },
+        );
+        detection
+    }
+
+    /// A listener confirms the detection of its process, or of the nearest parent that has one.
+    fn on_listen(&mut self, host: &str, listen: &Listen) -> Vec<Record> {
+        let line = std::iter::once(listen.key()).chain(listen.parents.iter().copied());
+        let Some(key) = line.into_iter().find(|key| self.servers.contains_key(key)) else {
+            return Vec::new();
+        };
+        let Some(known) = self.servers.get_mut(&key) else {
+            return Vec::new();
+        };
+        if known.listen.contains(&listen.listener) {
+            return Vec::new();
+        }
+        known.listen.push(listen.listener.clone());
+        let at = &listen.listener;
+        let what = format!("pid {} listens on {}", listen.pid, socket(&at.address, at.port));
+        known.server.confidence = Confidence::Confirmed;
+        known.server.evidence.push(Evidence {
+            kind: EvidenceKind::Behaviour,
+            agrees: true,
+            detail: what.clone(),
+        });
+        let update = |id: &String| {
+            Record::Update(Box::new(Update {
+                id: id.clone(),
+                time: listen.time,
+                host: host.to_owned(),
+                reasons: vec![what.clone()],
+                server: known.server.clone(),
+                listen: known.listen.clone(),
+            }))
+        };
+        known.ids.iter().map(update).collect()
+    }
+}
+
+/// An address and a port as people write them.
+pub fn socket(address: &str, port: u16) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+}
+
+fn masked(evidence: &[Evidence]) -> Vec<Evidence> {
+    evidence.iter().map(|e| Evidence { detail: mask::text(&e.detail), ..e.clone() }).collect()
+}
+
+/// Moves the severity with the context, and says why.
+fn judge(detection: &mut Detection) {
+    let mut reasons = Vec::new();
+    let importance = detection.recipe.importance;
+    let exe = &detection.process.exe;
+    let mut severity = importance;
+    if detection.server.purpose == Purpose::Manage {
+        severity = Severity::Info;
+        reasons.push("the arguments do not ask it to serve".to_owned());
+    } else {
+        reasons.push(format!("{} is of {importance} importance", detection.recipe.name));
+        let mut worst = |reason: String| {
+            severity = severity.max(Severity::Critical);
+            reasons.push(reason);
+        };
+        if exe.memfd {
+            worst("the program exists in memory only".to_owned());
+        } else if exe.deleted {
+            worst("the program's file was already deleted when it was executed".to_owned());
+        } else if ANYONES.iter().any(|dir| exe.path.starts_with(dir)) {
+            worst(format!("the program lies where anyone may write: {}", exe.path));
+        }
+        if detection.server.masquerade {
+            worst("its name says something else than what it is".to_owned());
+        }
+    }
+    if detection.server.purpose == Purpose::Unknown {
+        reasons.push("whether it is to serve, its arguments do not tell".to_owned());
+    }
+    if detection.seeded {
+        severity = Severity::Info;
+        reasons.push("it ran before picket did".to_owned());
+    }
+    detection.severity = severity;
+    detection.reasons = reasons;
+}
+
+/// A UUID of version 7: the event's time, then what no other event shares. No randomness, so
+/// that a replay gives the same ids.
+fn id(host: &str, exec: &Exec, recipe: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [host.as_bytes(), recipe.as_bytes()] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    let p = &exec.process;
+    for number in [exec.boot_ns, exec.seq, u64::from(exec.cpu), u64::from(p.pid), p.start_boot_ns] {
+        hash.update(number.to_le_bytes());
+    }
+    let hash = hash.finalize();
+    let mut random = [0; 10];
+    random.copy_from_slice(&hash[..10]);
+    let millis = u64::try_from(exec.time.unix_nanos() / 1_000_000).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
+}

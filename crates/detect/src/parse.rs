@@ -1,0 +1,64 @@
+//! Reading YAML, with errors that name file, line, column and what was expected.
+
+use serde::de::DeserializeOwned;
+use serde_saphyr::{DuplicateKeyPolicy, Location};
+
+/// Why a file was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}:{line}:{column}: {message}")]
+pub struct ParseError {
+    /// The file.
+    pub path: String,
+    /// Line, from 1.
+    pub line: u64,
+    /// Column, from 1.
+    pub column: u64,
+    /// What is wrong, and what was expected.
+    pub message: String,
+}
+
+impl ParseError {
+    /// An error at a place that the parser remembers.
+    pub(crate) fn at(path: &str, location: &Location, message: String) -> Self {
+        Self {
+            path: path.to_owned(),
+            line: location.line().max(1),
+            column: location.column().max(1),
+            message,
+        }
+    }
+
+    /// An error that concerns a line of a file.
+    pub fn line(path: &str, line: u64, message: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), line, column: 1, message: message.into() }
+    }
+}
+
+/// Reads one YAML document. Unknown and repeated keys are errors.
+pub fn yaml<T: DeserializeOwned>(path: &str, text: &str) -> Result<T, ParseError> {
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        duplicate_keys: DuplicateKeyPolicy::Error,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let location = error.location();
+        let message = error.without_snippet().to_string();
+        ParseError {
+            path: path.to_owned(),
+            line: location.as_ref().map_or(1, |l| l.line().max(1)),
+            column: location.as_ref().map_or(1, |l| l.column().max(1)),
+            message: plain(&message),
+        }
+    })
+}
+
+/// The library repeats the place in its message; ours already stands before it.
+fn plain(message: &str) -> String {
+    let first = message.lines().next().unwrap_or(message);
+    let end = first.find(" at line ").unwrap_or(first.len());
+    let start = match first.find(": ") {
+        Some(i) if first.starts_with("error: line ") => i + 2,
+        _ => 0,
+    };
+    first.get(start..end).unwrap_or(first).to_owned()
+}

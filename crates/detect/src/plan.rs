@@ -1,0 +1,66 @@
+//! What the kernel may leave out: the plan behind its filter.
+//!
+//! A filter changes cost, never results: it lets through everything that a recipe could
+//! match, and more.
+
+use std::collections::BTreeSet;
+
+use event::Exec;
+
+use crate::catalogue::Catalogue;
+use crate::words::base_name;
+
+/// The name of picket's own test program, as a memory file.
+pub const CANARY: &str = "picket-canary";
+
+/// Which executions must cross into user space.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Base names of files, asked for or real, that matter. Versions at their end do not.
+    pub names: BTreeSet<String>,
+}
+
+/// What user space found out about a file, for the kernel to remember.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Whatever its arguments, it is no server.
+    Benign,
+    /// It depends on the arguments, or it is a server.
+    Watch,
+}
+
+impl Catalogue {
+    /// The plan that finds every server of the catalogue.
+    pub fn plan(&self) -> Plan {
+        let mut names = BTreeSet::from([format!("memfd:{CANARY}"), CANARY.to_owned()]);
+        for server in &self.servers {
+            match &server.runtime {
+                None => names.extend(server.program_names().into_iter().map(str::to_owned)),
+                Some(runtime) => {
+                    let hosts = self.unwrap.runtimes.iter().filter(|r| r.name == *runtime);
+                    names.extend(hosts.flat_map(|r| r.names.iter().cloned()));
+                }
+            }
+        }
+        let always = self.unwrap.loaders.iter().chain(&self.unwrap.multicall);
+        names.extend(always.flat_map(|w| w.names.iter().cloned()));
+        // A name with a wildcard is found by its file's verdict instead.
+        names.retain(|name| !name.contains('*'));
+        Plan { names }
+    }
+
+    /// What the kernel should remember of a file that it asked about.
+    pub fn verdict(&self, exec: &Exec) -> Verdict {
+        let name = base_name(&exec.process.exe.path);
+        let layers = self.unwrap.loaders.iter().chain(&self.unwrap.multicall);
+        let hosts = self.runtime_of(name).is_some_and(|runtime| {
+            self.servers.iter().any(|s| s.runtime.as_ref() == Some(&runtime.name))
+        });
+        if hosts || layers.into_iter().any(|w| w.is(name)) || self.by_program(name).next().is_some()
+        {
+            Verdict::Watch
+        } else {
+            Verdict::Benign
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Taking command lines apart: which program is it really that runs?
+//!
+//! Two kinds of layers stand before a program. A loader, a multi-call binary or an
+//! interpreter runs its target *in the same execution*: `in_process` takes those off. A
+//! wrapper (`nohup`, `sudo`, `sh -c`) executes its target, which the kernel then reports
+//! as an execution of its own: only `command_line`, for text that nobody has run yet,
+//! takes those off as well.
+
+use event::Process;
+
+use crate::catalogue::{Catalogue, Runtime, Wrapper};
+use crate::words::base_name;
+
+/// A program with its layers taken off.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Program {
+    /// The runtime that hosts it, else it is native.
+    pub runtime: Option<String>,
+    /// The path of the file or script that runs; empty for inline code or a module.
+    pub path: String,
+    /// What it may be called: the file's name first, then what was asked for.
+    pub names: Vec<String>,
+    /// The module that the runtime was asked to run.
+    pub module: Option<String>,
+    /// The main class.
+    pub class: Option<String>,
+    /// The archive.
+    pub archive: Option<String>,
+    /// Options of the runtime itself, as written.
+    pub options: Vec<String>,
+    /// Inline code.
+    pub code: Option<String>,
+    /// The program's own arguments.
+    pub args: Vec<String>,
+    /// Names of the layers that were taken off, outermost first.
+    pub layers: Vec<String>,
+}
+
+/// Layers deeper than this are not followed.
+const DEEPEST: usize = 16;
+
+impl Catalogue {
+    /// The program that a process runs.
+    pub fn in_process(&self, process: &Process) -> Program {
+        let argv0 = process.args.first().map_or("", String::as_str);
+        let mut names = vec![base_name(&process.exe.path).to_owned()];
+        // `bprm->filename` of a script is the script; that comes back as an argument.
+        if process.interpreter.is_none() && !process.invoked_as.starts_with("/dev/fd/") {
+            push_new(&mut names, base_name(&process.invoked_as));
+        }
+        let program = Program {
+            path: process.exe.path.clone(),
+            names,
+            args: process.args.get(1..).unwrap_or_default().to_vec(),
+            ..Program::default()
+        };
+        self.take_off(program, argv0, false)
+    }
+
+    /// The program that a command line leads to, wrappers taken off as well.
+    pub fn command_line(&self, args: &[String]) -> Program {
+        let Some(first) = args.first() else {
+            return Program::default();
+        };
+        let program = Program {
+            path: first.clone(),
+            names: vec![base_name(first).to_owned()],
+            args: args[1..].to_vec(),
+            ..Program::default()
+        };
+        self.take_off(program, first, true)
+    }
+
+    fn take_off(&self, mut program: Program, argv0: &str, wrappers: bool) -> Program {
+        let mut argv0 = argv0.to_owned();
+        for _ in 0..DEEPEST {
+            if let Some(loader) = find(&self.unwrap.loaders, &program) {
+                let Some(command) = after_wrapper(loader, &program.args) else {
+                    break;
+                };
+                argv0.clone_from(&command[0]);
+                program = next(program, &loader.name, command);
+            } else if let Some(multicall) = find(&self.unwrap.multicall, &program) {
+                return applet(multicall, program, &argv0);
+            } else if wrappers && let Some((wrapper, command)) = self.after_any(&program) {
+                argv0.clone_from(&command[0]);
+                program = next(program, &wrapper.name, command);
+            } else if let Some(runtime) =
+                program.names.iter().find_map(|name| self.runtime_of(name))
+            {
+                return hosted(runtime, program);
+            } else {
+                break;
+            }
+        }
+        program
+    }
+
+    /// The first wrapper of this name that leads to a command; several share a name (`npm`).
+    fn after_any(&self, program: &Program) -> Option<(&Wrapper, Vec<String>)> {
+        let here = self.unwrap.wrappers.iter().filter(|w| program.names.iter().any(|n| w.is(n)));
+        here.filter_map(|w| after_wrapper(w, &program.args).map(|command| (w, command))).next()
+    }
+}
+
+fn find<'a>(wrappers: &'a [Wrapper], program: &Program) -> Option<&'a Wrapper> {
+    wrappers.iter().find(|w| program.names.iter().any(|name| w.is(name)))
+}
+
+fn push_new(names: &mut Vec<String>, name: &str) {
+    if !name.is_empty() && names.iter().all(|n| n != name) {
+        names.push(name.to_owned());
+    }
+}
+
+/// The program below one layer.
+fn next(mut above: Program, layer: &str, mut command: Vec<String>) -> Program {
+    above.layers.push(layer.to_owned());
+    let first = command.remove(0);
+    Program {
+        names: vec![base_name(&first).to_owned()],
+        path: first,
+        args: command,
+        layers: above.layers,
+        ..Program::default()
+    }
+}
+
+/// The command that stands behind a wrapper's own options, if there is one.
+fn after_wrapper(wrapper: &Wrapper, args: &[String]) -> Option<Vec<String>> {
+    let mut skip = wrapper.skip;
+    let mut verb = wrapper.verbs.is_empty();
+    let mut i = 0;
+    while let Some(arg) = args.get(i) {
+        let (name, attached) = match arg.split_once('=') {
+            Some((name, value)) if arg.starts_with("--") => (name, Some(value)),
+            _ => (arg.as_str(), None),
+        };
+        if wrapper.stops.iter().any(|s| s == name) {
+            return None;
+        }
+        if wrapper.command.iter().any(|c| c == name) {
+            let text = attached.map(str::to_owned).or_else(|| args.get(i + 1).cloned())?;
+            return first_command(&text, args.get(i + 2..).unwrap_or_default());
+        }
+        if arg == "--" {
+            i += 1;
+            if skip == 0 && verb {
+                break;
+            }
+        } else if arg.starts_with('-') && arg.len() > 1 {
+            let takes_next = attached.is_none() && wrapper.values.iter().any(|v| v == name);
+            i += if takes_next { 2 } else { 1 };
+        } else if !verb {
+            if !wrapper.verbs.iter().any(|v| v == arg) {
+                return None;
+            }
+            verb = true;
+            i += 1;
+        } else if wrapper.assignments && is_assignment(arg) {
+            i += 1;
+        } else if skip > 0 {
+            skip -= 1;
+            i += 1;
+        } else {
+            break;
+        }
+    }
+    let command = args.get(i..)?;
+    (!command.is_empty()).then(|| command.to_vec())
+}
+
+fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
+}
+
+/// The first simple command of a shell text: words up to the first operator.
+fn first_command(text: &str, positional: &[String]) -> Option<Vec<String>> {
+    let mut words: Vec<String> = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (Some(q), _) if c == q => quote = None,
+            (Some('"'), '\\') | (None, '\\') => {
+                word.get_or_insert_default().extend(chars.next());
+            }
+            (Some(_), _) => word.get_or_insert_default().push(c),
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, ';' | '&' | '|' | '\n' | '<' | '>' | '(' | ')') => {
+                words.extend(word.take());
+                if !words.is_empty() {
+                    break;
+                }
+            }
+            (None, _) if c.is_whitespace() => words.extend(word.take()),
+            (None, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    let is_command = |w: &String| {
+        !is_assignment(w) && !matches!(w.as_str(), "exec" | "command" | "builtin" | "eval" | "!")
+    };
+    let start = words.iter().position(is_command)?;
+    words.drain(..start);
+    if words == ["$@"] || words == ["$*"] {
+        words = positional.get(1..).unwrap_or_default().to_vec();
+    }
+    (!words.is_empty()).then_some(words)
+}
+
+/// `busybox httpd -f` and a link `httpd` to busybox are the same applet.
+fn applet(multicall: &Wrapper, mut program: Program, argv0: &str) -> Program {
+    program.layers.push(multicall.name.clone());
+    program.runtime = Some(multicall.name.clone());
+    let called = base_name(argv0.trim_start_matches('-')).to_owned();
+    let name = if multicall.is(&called) || called.is_empty() {
+        if program.args.is_empty() { String::new() } else { program.args.remove(0) }
+    } else {
+        called
+    };
+    program.names = vec![base_name(&name).to_owned()];
+    program
+}
+
+/// What a runtime was asked to run.
+fn hosted(runtime: &Runtime, mut program: Program) -> Program {
+    program.layers.push(runtime.name.clone());
+    program.runtime = Some(runtime.name.clone());
+    program.path = String::new();
+    program.names = Vec::new();
+    let mut args = std::mem::take(&mut program.args).into_iter().peekable();
+    while let Some(arg) = args.next() {
+        if arg == "--" {
+            target(runtime, &mut program, args.next());
+            break;
+        }
+        if arg == "-" || !arg.starts_with(['-', '+']) || arg.len() == 1 {
+            if runtime.verbs.contains(&arg) {
+                program.options.push(arg);
+                continue;
+            }
+            target(runtime, &mut program, Some(arg));
+            break;
+        }
+        match option(runtime, &arg, &mut args, &mut program) {
+            Flow::Continue => {}
+            Flow::Stop => break,
+        }
+    }
+    program.args.extend(args);
+    program
+}
+
+enum Flow {
+    Continue,
+    Stop,
+}
+
+/// Takes one option of a runtime, with its value.
+fn option(
+    runtime: &Runtime,
+    arg: &str,
+    args: &mut std::iter::Peekable<std::vec::IntoIter<String>>,
+    program: &mut Program,
+) -> Flow {
+    let has = |list: &[String], name: &str| list.iter().any(|n| n == name);
+    program.options.push(arg.to_owned());
+    // Whole words first: `--eval X`, `-jar X`, `-cp X`.
+    let (name, attached) = match arg.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (arg, None),
+    };
+    let special = |list: &[String]| has(list, name);
+    let long = runtime.words || arg.starts_with("--") || arg.starts_with('+');
+    if long || name.len() > 2 && (special(&runtime.code) || special(&runtime.values)) {
+        let mut value = || attached.clone().or_else(|| args.next());
+        if special(&runtime.code) {
+            program.code = value();
+            return if runtime.code_is_last { Flow::Stop } else { Flow::Continue };
+        }
+        if special(&runtime.module) {
+            program.module = value();
+            return Flow::Stop;
+        }
+        if special(&runtime.archive) {
+            program.archive = value();
+            program.names.extend(program.archive.as_deref().map(|a| base_name(a).to_owned()));
+            return Flow::Stop;
+        }
+        if special(&runtime.values) && attached.is_none() {
+            program.options.extend(args.next());
+        }
+        return Flow::Continue;
+    }
+    // Letters: `-Bc CODE`, `-W ignore`, `-MFoo`.
+    for (at, letter) in arg.char_indices().skip(1) {
+        let name = format!("-{letter}");
+        let rest = &arg[at + letter.len_utf8()..];
+        let mut value = || {
+            if rest.is_empty() { args.next() } else { Some(rest.to_owned()) }
+        };
+        if has(&runtime.code, &name) {
+            let more = value().unwrap_or_default();
+            let code = program.code.get_or_insert_default();
+            if !code.is_empty() {
+                code.push('\n');
+            }
+            code.push_str(&more);
+            return if runtime.code_is_last { Flow::Stop } else { Flow::Continue };
+        }
+        if has(&runtime.module, &name) {
+            program.module = value();
+            return Flow::Stop;
+        }
+        if has(&runtime.values, &name) {
+            if rest.is_empty() {
+                program.options.extend(args.next());
+            }
+            return Flow::Continue;
+        }
+        if has(&runtime.attached, &name) {
+            return Flow::Continue;
+        }
+    }
+    Flow::Continue
+}
+
+/// The first word behind a runtime's options.
+fn target(runtime: &Runtime, program: &mut Program, word: Option<String>) {
+    let Some(word) = word else { return };
+    if program.code.is_some() && !runtime.class {
+        // `perl -e CODE word`: the word is an argument of the code.
+        program.args.push(word);
+        return;
+    }
+    if runtime.class && !word.ends_with(".java") {
+        program.class = Some(word);
+    } else {
+        program.names = vec![base_name(&word).to_owned()];
+        program.path = word;
+    }
+}

@@ -1,0 +1,27 @@
+//! An execution: a process replaced its program.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Ancestor, FileId, Process, Stamp};
+
+/// A successful execution, told by the kernel after the point of no return.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Exec {
+    /// When.
+    pub time: Stamp,
+    /// Number of this record on its CPU; a gap is a loss.
+    pub seq: u64,
+    /// The CPU that recorded it.
+    pub cpu: u32,
+    /// Nanoseconds since boot, the kernel's own stamp.
+    pub boot_ns: u64,
+    /// Whether this process ran before picket did, and was found, not seen starting.
+    pub seeded: bool,
+    /// Who executed what.
+    pub process: Process,
+    /// Parents, nearest first.
+    pub ancestry: Vec<Ancestor>,
+    /// The file's identity; lives in this process only.
+    #[serde(skip)]
+    pub file: Option<FileId>,
+}

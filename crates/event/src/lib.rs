@@ -1,0 +1,24 @@
+//! What happened: executions, listeners, and what picket says of them.
+//!
+//! The JSON of these types is the promise to users (`docs/records.md`). Fields may be
+//! added, never renamed; an absent fact is `null` or an empty list, never invented.
+
+mod coverage;
+mod detection;
+mod exec;
+mod listen;
+mod process;
+mod record;
+mod stamp;
+
+pub use coverage::{Coverage, Lost, State, Window};
+pub use detection::{
+    Attack, Baseline, Ci, Confidence, Container, Detection, Environment, Evidence, EvidenceKind,
+    Guidance, Launcher, LauncherKind, Purpose, RecipeInfo, Response, ServerInfo, Severity,
+    Technique, Update,
+};
+pub use exec::Exec;
+pub use listen::{Listen, Listener};
+pub use process::{Ancestor, Executable, FileId, Namespaces, Process, ProcessKey};
+pub use record::{Event, Record};
+pub use stamp::Stamp;

@@ -1,0 +1,46 @@
+//! Lists the catalogue and the recipes, so that the binary carries them.
+#![expect(clippy::print_stderr, reason = "that is how a build script speaks")]
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+fn main() {
+    let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../..");
+    let mut out = String::new();
+    for (name, dir) in [("CATALOGUE", "catalogue"), ("RECIPES", "recipes")] {
+        let from = root.join(dir);
+        println!("cargo:rerun-if-changed={}", from.display());
+        let mut files = Vec::new();
+        collect(&from, &mut files);
+        files.sort();
+        let _ = writeln!(out, "pub(crate) const {name}: &[(&str, &str)] = &[");
+        for file in files {
+            let shown = file.strip_prefix(&root).unwrap_or(&file).display().to_string();
+            let _ =
+                writeln!(out, "    ({shown:?}, include_str!({:?})),", file.display().to_string());
+        }
+        let _ = writeln!(out, "];");
+    }
+    let target = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("embedded.rs");
+    if let Err(error) = std::fs::write(&target, out) {
+        eprintln!("cannot write {}: {error}", target.display());
+        std::process::exit(1);
+    }
+}
+
+fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
+    println!("cargo:rerun-if-changed={}", dir.display());
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        eprintln!("cannot read {}", dir.display());
+        std::process::exit(1);
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|e| e == "yaml" || e == "jsonl") {
+            println!("cargo:rerun-if-changed={}", path.display());
+            files.push(path);
+        }
+    }
+}

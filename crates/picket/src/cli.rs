@@ -1,0 +1,199 @@
+//! The command line: plain values, no behaviour.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Knows, the moment it happens, that a web server was executed, whatever it is called, what
+/// that means here, and what to do about it.
+#[derive(Debug, Parser)]
+#[command(name = "picket", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  picket run                          watch this machine
+  picket run --format json | jq .     the same, as JSON lines
+  picket identify /usr/sbin/nginx     which web server is this file?
+  picket doctor                       can picket work here, and if not, why?
+
+Exit codes: 0 fine, 1 failure, 2 wrong usage.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Configuration file [default: /etc/picket/config.yaml, if it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where this runs; `auto` recognises a pipeline by its variables, else it is production
+    #[arg(long, global = true, value_enum)]
+    pub(crate) environment: Option<EnvironmentChoice>,
+    /// How to write; `text` on a terminal, `json` lines otherwise
+    #[arg(long, global = true, value_enum)]
+    pub(crate) format: Option<Format>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Watch this machine until SIGINT or SIGTERM; detections on stdout
+    ///
+    /// Prints "picket: watching, coverage full" on stderr once every hook is attached, running
+    /// processes are known and a test execution was seen. Needs root, or CAP_BPF and CAP_PERFMON.
+    Run(RunArgs),
+    /// Write raw events as JSON lines, for `replay` and for samples of recipes
+    ///
+    /// Secrets in arguments are masked here too.
+    Record(RecordArgs),
+    /// Run the recipes over recorded events: the same engine as `run`, no root needed
+    ///
+    /// A line that cannot be read is named by its number on stderr, the others are processed,
+    /// and the exit code is 1.
+    Replay(ReplayArgs),
+    /// Say which web server a file, a running process or a command line is, and on what evidence
+    Identify(IdentifyArgs),
+    /// List, explain, check and test the recipes
+    Recipe(RecipeArgs),
+    /// Print the effective configuration
+    Config,
+    /// Say what this kernel and these privileges allow, and how to fix what is missing
+    ///
+    /// Loads the programs, attaches them and executes a harmless test program that must be seen.
+    Doctor,
+    /// Print the JSON Schema of a file format
+    Schema {
+        /// Which format
+        #[arg(value_enum)]
+        what: SchemaKind,
+    },
+    /// Write the manual pages into a directory
+    Man {
+        /// Directory, made if it does not exist
+        dir: PathBuf,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// Shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Turn the kernel's filter off and write every execution and listener as an event, too
+    #[arg(long)]
+    pub(crate) events: bool,
+    /// Show detections from this severity on; `info` also shows what does not serve
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(crate) severity: Option<SeverityChoice>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordArgs {
+    /// Record every execution, not only those that could be a web server
+    #[arg(long)]
+    pub(crate) events: bool,
+    /// File to write [default: stdout]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Recording; `-` is stdin
+    pub(crate) file: PathBuf,
+    /// Show detections from this severity on
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(crate) severity: Option<SeverityChoice>,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("subject").required(true).args(["path", "pid", "command"])))]
+pub(crate) struct IdentifyArgs {
+    /// Files
+    #[arg(value_name = "PATH")]
+    pub(crate) path: Vec<PathBuf>,
+    /// A running process
+    #[arg(long)]
+    pub(crate) pid: Option<u32>,
+    /// A command line that nobody has run: everything behind this option
+    #[arg(long, num_args = 1.., allow_hyphen_values = true, trailing_var_arg = true, value_name = "WORD")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecipeArgs {
+    #[command(subcommand)]
+    pub(crate) command: RecipeCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RecipeCommand {
+    /// List the recipes
+    List,
+    /// Explain one recipe
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Check recipe and catalogue files; errors as file:line:column
+    Check {
+        /// Files or directories [default: all that `run` would use]
+        path: Vec<PathBuf>,
+    },
+    /// Run the samples of recipes and of the catalogue; one without samples fails
+    ///
+    /// The samples of `NAME.yaml` are `NAME.match.jsonl` and `NAME.no-match.jsonl` beside it:
+    /// recorded events. A line of the former may say what must come out: "expect":"nginx serve".
+    Test {
+        /// Files or directories [default: all that `run` would use]
+        path: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EnvironmentChoice {
+    Auto,
+    Ci,
+    Staging,
+    Production,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SeverityChoice {
+    Info,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaKind {
+    Catalogue,
+    Unwrap,
+    Recipe,
+    Config,
+}
+
+impl From<SeverityChoice> for event::Severity {
+    fn from(choice: SeverityChoice) -> Self {
+        match choice {
+            SeverityChoice::Info => Self::Info,
+            SeverityChoice::Low => Self::Low,
+            SeverityChoice::Medium => Self::Medium,
+            SeverityChoice::High => Self::High,
+            SeverityChoice::Critical => Self::Critical,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `picket doctor`: can picket work here, and if not, why?
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use probe::{Check, Probe, Seen};
+
+use crate::canary;
+use crate::cli::{Common, Format};
+use crate::config::{self, Config};
+use crate::sink;
+
+pub(crate) fn run(common: &Common) -> Result<ExitCode> {
+    let config = Config::load(common)?;
+    let mut checks = probe::checks();
+    let rules = crate::rules::Files::configured(&config)?.parse();
+    checks.push(Check {
+        name: "rules",
+        ok: Some(rules.errors.is_empty()),
+        found: format!(
+            "{} recipes, {} servers",
+            rules.recipes.len(),
+            rules.catalogue.servers.len()
+        ),
+        fix: rules.errors.first().map(|e| format!("{e} (`picket recipe check` lists all)")),
+    });
+    checks.extend(probe::programs());
+    checks.extend(live(&config, &rules.catalogue.plan()));
+    let format = config::format(common);
+    for check in &checks {
+        match format {
+            Format::Json => sink::print(&json(check)?)?,
+            Format::Text => sink::print(&text(check))?,
+        }
+    }
+    let broken = checks.iter().filter(|check| check.ok == Some(false)).count();
+    if broken > 0 {
+        anyhow::bail!("{broken} of {} checks failed: see how to fix each above", checks.len());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Loads, attaches, and flies the canary.
+fn live(config: &Config, plan: &detect::plan::Plan) -> Vec<Check> {
+    let options = probe::Options {
+        everything: false,
+        ring_bytes: config.ring_bytes,
+        processes: config.processes,
+        files: config.files,
+    };
+    let begun = Instant::now();
+    let failed = |name, error: &dyn std::fmt::Display| Check {
+        name,
+        ok: Some(false),
+        found: error.to_string(),
+        fix: None,
+    };
+    let mut probe = match Probe::load(&options, plan) {
+        Ok(probe) => probe,
+        Err(error) => return vec![failed("hooks", &error)],
+    };
+    let known = match probe.attach() {
+        Ok(known) => known,
+        Err(error) => return vec![failed("hooks", &error)],
+    };
+    let hooks = Check {
+        name: "hooks",
+        ok: Some(true),
+        found: format!(
+            "{} attached in {} ms, {known} running processes known",
+            probe.hooks().join(", "),
+            begun.elapsed().as_millis()
+        ),
+        fix: None,
+    };
+    vec![hooks, fly(&probe)]
+}
+
+fn fly(probe: &Probe) -> Check {
+    let check =
+        |ok, found: String, fix: Option<String>| Check { name: "canary", ok: Some(ok), found, fix };
+    let mut reader = match probe.reader() {
+        Ok(reader) => reader,
+        Err(error) => return check(false, error.to_string(), None),
+    };
+    let pid = match canary::fly() {
+        Ok(pid) => pid,
+        Err(error) => return check(false, format!("{error:#}"), None),
+    };
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let mut seen = false;
+    while !seen && Instant::now() < deadline {
+        let own = |one| {
+            if let Seen::Exec { exec, .. } = one {
+                seen |= canary::is_own(&exec) && exec.process.pid == pid;
+            }
+        };
+        if let Err(error) = reader.drain(own) {
+            return check(false, error.to_string(), None);
+        }
+        if !seen {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    if seen {
+        check(true, "executed and seen".to_owned(), None)
+    } else {
+        let fix = "another sensor or a hardened kernel may keep the hooks from running".to_owned();
+        check(false, "executed but not seen within 5 seconds".to_owned(), Some(fix))
+    }
+}
+
+fn word(check: &Check) -> &'static str {
+    match check.ok {
+        Some(true) => "ok",
+        Some(false) => "FAIL",
+        None => "-",
+    }
+}
+
+fn text(check: &Check) -> String {
+    let mut line =
+        format!("{:<5}{:<26}{}", word(check), check.name, crate::escape::terminal(&check.found));
+    if let Some(fix) = &check.fix {
+        line.push_str(&format!("\n     {:<26}fix: {}", "", crate::escape::terminal(fix)));
+    }
+    line
+}
+
+fn json(check: &Check) -> Result<String> {
+    Ok(serde_json::to_string(&serde_json::json!({
+        "type": "check",
+        "name": check.name,
+        "ok": check.ok,
+        "found": check.found,
+        "fix": check.fix,
+    }))?)
+}

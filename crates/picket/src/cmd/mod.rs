@@ -1,0 +1,29 @@
+//! One file for each command.
+
+pub(crate) mod config;
+pub(crate) mod docs;
+pub(crate) mod doctor;
+pub(crate) mod identify;
+pub(crate) mod recipe;
+pub(crate) mod record;
+pub(crate) mod replay;
+pub(crate) mod run;
+
+use anyhow::Result;
+use detect::engine::Engine;
+
+use crate::config::Config;
+use crate::environment;
+use crate::rules::{Files, Rules};
+use crate::sink;
+
+/// The engine that the configuration describes. What is wrong with a rule is said, and disables
+/// that rule alone.
+fn engine(config: &Config) -> Result<Engine> {
+    let Rules { catalogue, recipes, errors } = Files::configured(config)?.parse();
+    for error in &errors {
+        sink::log(&format!("disabled: {error}"));
+    }
+    anyhow::ensure!(!recipes.is_empty(), "no recipe is left to run: see the errors above");
+    Ok(Engine::new(catalogue, recipes, environment::settings(config)))
+}

@@ -1,0 +1,207 @@
+//! `picket recipe`: list, explain, check and test.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use detect::engine::{Engine, Settings};
+use detect::parse::ParseError;
+use detect::recipe::Recipe;
+use event::{Environment, Event, Record};
+
+use crate::cli::{Common, Format, RecipeArgs, RecipeCommand};
+use crate::config::{self, Config};
+use crate::rules::Files;
+use crate::sink::{self, print};
+
+pub(crate) fn run(common: &Common, args: &RecipeArgs) -> Result<ExitCode> {
+    let config = Config::load(common)?;
+    match &args.command {
+        RecipeCommand::List => list(&config, config::format(common)),
+        RecipeCommand::Show { name } => show(&config, name),
+        RecipeCommand::Check { path } => check(&files(&config, path)?),
+        RecipeCommand::Test { path } => test(&config, path),
+    }
+}
+
+/// The files named, else all that `run` would use.
+fn files(config: &Config, paths: &[PathBuf]) -> Result<Files> {
+    if paths.is_empty() {
+        return Files::configured(config);
+    }
+    let mut files = Files::default();
+    for path in paths {
+        files.read(path)?;
+    }
+    // A catalogue file is understood only with the runtimes that its servers name.
+    let unwrap = detect::catalogue::UNWRAP_FILE;
+    if !files.catalogue.iter().any(|(path, _)| path.ends_with(unwrap)) {
+        let own =
+            Files::embedded().catalogue.into_iter().filter(|(path, _)| path.ends_with(unwrap));
+        files.catalogue.extend(own);
+    }
+    Ok(files)
+}
+
+fn list(config: &Config, format: Format) -> Result<ExitCode> {
+    let rules = Files::configured(config)?.parse();
+    for recipe in &rules.recipes {
+        let f = &recipe.file;
+        if format == Format::Json {
+            print(&serde_json::to_string(&serde_json::json!({
+                "type": "recipe", "name": recipe.name(), "version": f.version,
+                "description": f.description, "category": f.category, "method": f.method,
+                "importance": f.importance, "attack": recipe.attack, "file": recipe.path,
+            }))?)?;
+        } else {
+            print(&format!(
+                "{:<24} {:<9} {} ({})",
+                recipe.name(),
+                f.importance.to_string(),
+                f.description,
+                f.category
+            ))?;
+        }
+    }
+    complain(&rules.errors)
+}
+
+fn show(config: &Config, name: &str) -> Result<ExitCode> {
+    let rules = Files::configured(config)?.parse();
+    let recipe = rules.recipes.iter().find(|recipe| recipe.name() == name).with_context(|| {
+        format!("no recipe is called {name:?}: `picket recipe list` names them")
+    })?;
+    let f = &recipe.file;
+    print(&format!("{} {}: {}", recipe.name(), f.version, f.description))?;
+    print(&format!("  {} / {}, importance {}", f.category, f.method, f.importance))?;
+    for technique in &recipe.attack.techniques {
+        print(&format!(
+            "  ATT&CK {} {} ({})",
+            technique.id,
+            technique.name,
+            technique.tactics.join(", ")
+        ))?;
+    }
+    let servers = rules
+        .catalogue
+        .servers
+        .iter()
+        .filter(|s| s.role != detect::catalogue::Role::Canary)
+        .filter(|s| f.r#match.server.iter().any(|pattern| pattern == "*" || pattern == s.name()))
+        .count();
+    print(&format!("  looks for {servers} web servers of the catalogue; from {}", recipe.path))?;
+    let g = &f.guidance;
+    for (environment, text) in
+        [("ci", &g.ci), ("staging", &g.staging), ("production", &g.production)]
+    {
+        print(&format!("\n  {environment}: {}", text.implication.value.trim()))?;
+        for action in &text.actions {
+            print(&format!("    - {}", action.value.trim()))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(files: &Files) -> Result<ExitCode> {
+    let rules = files.parse();
+    if rules.errors.is_empty() {
+        print(&format!(
+            "{} recipes and {} servers are in order",
+            rules.recipes.len(),
+            rules.catalogue.servers.len()
+        ))?;
+    }
+    complain(&rules.errors)
+}
+
+fn complain(errors: &[ParseError]) -> Result<ExitCode> {
+    for error in errors {
+        sink::log(&error.to_string());
+    }
+    Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn test(config: &Config, paths: &[PathBuf]) -> Result<ExitCode> {
+    let named = files(config, paths)?;
+    let rules = named.parse();
+    let mut failures = rules.errors.clone();
+    let (mut count, more) = rules.catalogue.test_samples();
+    failures.extend(more);
+    // Recipes are tested against every server that is known, not only those named.
+    let all = Files::configured(config)?.parse().catalogue;
+    for recipe in &rules.recipes {
+        let stem = recipe.path.trim_end_matches(".yaml").trim_end_matches(".yml");
+        for (kind, must) in [("match", true), ("no-match", false)] {
+            let path = format!("{stem}.{kind}.jsonl");
+            let samples =
+                named.samples.iter().find(|(p, _)| *p == path).map(|(_, text)| text.clone());
+            let samples =
+                samples.or_else(|| std::fs::read_to_string(&path).ok()).unwrap_or_default();
+            let lines: Vec<(u64, &str)> =
+                (1..).zip(samples.lines()).filter(|(_, line)| !line.trim().is_empty()).collect();
+            if lines.is_empty() {
+                failures.push(ParseError::line(
+                    &recipe.path,
+                    1,
+                    format!("recipe {:?} is untested: expected samples in {path}", recipe.name()),
+                ));
+            }
+            for (number, line) in lines {
+                count += 1;
+                if let Err(why) = sample(&all, recipe, line, must) {
+                    failures.push(ParseError::line(&path, number, why));
+                }
+            }
+        }
+    }
+    if failures.is_empty() {
+        print(&format!(
+            "{count} samples of {} recipes and {} servers are as expected",
+            rules.recipes.len(),
+            rules.catalogue.servers.len()
+        ))?;
+    }
+    complain(&failures)
+}
+
+/// Runs one recorded event through one recipe.
+fn sample(
+    catalogue: &detect::catalogue::Catalogue,
+    recipe: &Recipe,
+    line: &str,
+    must: bool,
+) -> Result<(), String> {
+    let value: serde_json::Value =
+        serde_json::from_str(line).map_err(|e| format!("not JSON: {e}"))?;
+    let expect = value.get("expect").and_then(|e| e.as_str()).map(str::to_owned);
+    let record: Record = serde_json::from_value(value).map_err(|e| format!("not a record: {e}"))?;
+    let Record::Event(event) = record else {
+        return Err("expected an event, as `picket record` writes them".to_owned());
+    };
+    let settings = Settings { environment: Environment::Production, ci: None };
+    let mut engine = Engine::new(catalogue.clone(), vec![recipe.clone()], settings);
+    let found = engine.on(&event).into_iter().find_map(|record| match record {
+        Record::Detection(detection) => Some(detection),
+        _ => None,
+    });
+    let what = match &*event {
+        Event::Exec { exec, .. } => exec.process.args.join(" "),
+        Event::Listen { .. } => "a listener".to_owned(),
+    };
+    match (found, must) {
+        (None, true) => Err(format!("{what:?} must match and does not")),
+        (Some(d), false) => {
+            Err(format!("{what:?} must not match, and is taken for {}", d.server.name))
+        }
+        (Some(d), true) => {
+            let got = format!("{} {}", d.server.name, d.server.purpose);
+            match expect {
+                Some(expect) if expect != got => {
+                    Err(format!("{what:?}: expected {expect}, got {got}"))
+                }
+                _ => Ok(()),
+            }
+        }
+        (None, false) => Ok(()),
+    }
+}

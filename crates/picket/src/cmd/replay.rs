@@ -1,0 +1,106 @@
+//! `picket replay`: run the recipes over recorded events.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use event::Record;
+
+use crate::cli::{Common, ReplayArgs};
+use crate::config::{self, Config};
+use crate::sink::{self, Item, Sink, Style};
+
+/// A longer line is no event: arguments are at most 8 KiB, paths 4 KiB.
+const LONGEST_LINE: u64 = 4 << 20;
+
+pub(crate) fn run(common: &Common, args: &ReplayArgs) -> Result<ExitCode> {
+    let config = Config::load(common)?;
+    let mut engine = super::engine(&config)?;
+    let severity = args.severity.map_or(config.severity, Into::into);
+    let style = Style { format: config::format(common), severity };
+    let mut input = open(&args.file)?;
+    let sink = Sink::start(std::io::stdout(), style)?;
+    let mut bad = 0_u64;
+    let mut line = Vec::new();
+    for number in 1_u64.. {
+        line.clear();
+        let read = input
+            .by_ref()
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut line)
+            .with_context(|| format!("cannot read {}", args.file.display()))?;
+        if read == 0 {
+            break;
+        }
+        let complain = |why: &str| {
+            sink::log(&format!("{}:{number}: {why}", args.file.display()));
+        };
+        let whole = line.ends_with(b"\n");
+        if !whole && read as u64 == LONGEST_LINE {
+            complain("line longer than 4 MiB: skipped");
+            bad += 1;
+            skip_line(&mut input)?;
+            continue;
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        match serde_json::from_slice::<Record>(&line) {
+            Ok(Record::Event(event)) => {
+                for record in engine.on(&event) {
+                    sink.send_waiting(Item { record, boot_ns: None });
+                }
+            }
+            // The output of `run --events` holds other records beside the events.
+            Ok(_) => {}
+            Err(error) => {
+                bad += 1;
+                if whole {
+                    complain(&format!("not a record: {error}"));
+                } else {
+                    complain(&format!("the recording is cut off here: {error}"));
+                }
+            }
+        }
+    }
+    sink.finish()?;
+    if bad > 0 {
+        sink::log(&format!("{bad} bad lines; all others were processed"));
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(path: &Path) -> Result<BufReader<Box<dyn Read>>> {
+    let input: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        let what = || format!("cannot read the recording {}", path.display());
+        let file = File::open(path).with_context(what)?;
+        anyhow::ensure!(
+            !file.metadata().with_context(what)?.is_dir(),
+            "{}: it is a directory",
+            what()
+        );
+        Box::new(file)
+    };
+    Ok(BufReader::with_capacity(256 << 10, input))
+}
+
+fn skip_line(input: &mut impl BufRead) -> Result<()> {
+    loop {
+        let buffer = input.fill_buf().context("cannot read the recording")?;
+        let Some(end) = buffer.iter().position(|b| *b == b'\n') else {
+            let all = buffer.len();
+            if all == 0 {
+                return Ok(());
+            }
+            input.consume(all);
+            continue;
+        };
+        input.consume(end + 1);
+        return Ok(());
+    }
+}

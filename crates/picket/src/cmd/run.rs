@@ -1,0 +1,23 @@
+//! `picket run`: watch this machine.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cli::{Common, RunArgs};
+use crate::config::{self, Config};
+use crate::pipeline::{self, Plan};
+use crate::sink::Style;
+
+pub(crate) fn run(common: &Common, args: &RunArgs) -> Result<ExitCode> {
+    let config = Config::load(common)?;
+    let severity = args.severity.map_or(config.severity, Into::into);
+    let plan = Plan {
+        everything: args.events,
+        events: args.events,
+        detections: true,
+        style: Style { format: config::format(common), severity },
+    };
+    pipeline::run(&config, super::engine(&config)?, plan, std::io::stdout())?;
+    Ok(ExitCode::SUCCESS)
+}

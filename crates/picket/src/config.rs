@@ -1,0 +1,112 @@
+//! The configuration: one struct, its defaults, and the file that may change them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use event::Severity;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{Common, EnvironmentChoice, Format};
+
+/// The file that is read unless another is named.
+const DEFAULT_FILE: &str = "/etc/picket/config.yaml";
+
+/// Everything that can be set. Unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Where this runs: `auto`, `ci`, `staging` or `production`.
+    pub(crate) environment: EnvironmentSetting,
+    /// The name of this machine in records; its host name if absent.
+    pub(crate) host: Option<String>,
+    /// Detections from this severity on are shown.
+    pub(crate) severity: Severity,
+    /// Further recipe files or directories.
+    pub(crate) recipes: Vec<PathBuf>,
+    /// Further catalogue files or directories.
+    pub(crate) catalogue: Vec<PathBuf>,
+    /// Size of the kernel's ring for executions, in bytes: a power of two, at least 4096.
+    pub(crate) ring_bytes: u32,
+    /// Of how many processes, living and dead, the kernel keeps the lineage.
+    pub(crate) processes: u32,
+    /// Of how many files the kernel keeps a verdict.
+    pub(crate) files: u32,
+}
+
+/// Where this runs, as it can be configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EnvironmentSetting {
+    Auto,
+    Ci,
+    Staging,
+    Production,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let probe = probe::Options::default();
+        Self {
+            environment: EnvironmentSetting::Auto,
+            host: None,
+            severity: Severity::Low,
+            recipes: Vec::new(),
+            catalogue: Vec::new(),
+            ring_bytes: probe.ring_bytes,
+            processes: probe.processes,
+            files: probe.files,
+        }
+    }
+}
+
+impl Config {
+    /// The effective configuration: defaults, then the file, then the command line.
+    pub(crate) fn load(common: &Common) -> Result<Self> {
+        let mut config = match &common.config {
+            Some(path) => Self::read(path)?,
+            None if Path::new(DEFAULT_FILE).exists() => Self::read(Path::new(DEFAULT_FILE))?,
+            None => Self::default(),
+        };
+        if let Some(choice) = common.environment {
+            config.environment = match choice {
+                EnvironmentChoice::Auto => EnvironmentSetting::Auto,
+                EnvironmentChoice::Ci => EnvironmentSetting::Ci,
+                EnvironmentChoice::Staging => EnvironmentSetting::Staging,
+                EnvironmentChoice::Production => EnvironmentSetting::Production,
+            };
+        }
+        Ok(config)
+    }
+
+    fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+        let config: Self = detect::parse::yaml(&path.display().to_string(), &text)?;
+        config.check().with_context(|| path.display().to_string())?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        anyhow::ensure!(
+            self.ring_bytes.is_power_of_two() && self.ring_bytes >= 4096,
+            "ring_bytes is {}: expected a power of two, at least 4096",
+            self.ring_bytes
+        );
+        anyhow::ensure!(self.processes > 0, "processes is 0: expected at least 1");
+        anyhow::ensure!(self.files > 0, "files is 0: expected at least 1");
+        Ok(())
+    }
+
+    /// The configuration as a file would say it.
+    pub(crate) fn to_yaml(&self) -> Result<String> {
+        serde_saphyr::to_string(self).context("cannot print the configuration")
+    }
+}
+
+/// How to write: as asked, else text on a terminal and JSON lines otherwise.
+pub(crate) fn format(common: &Common) -> Format {
+    common.format.unwrap_or_else(|| {
+        if rustix::termios::isatty(rustix::stdio::stdout()) { Format::Text } else { Format::Json }
+    })
+}

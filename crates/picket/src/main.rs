@@ -1,0 +1,46 @@
+//! picket: knows, the moment it happens, that a web server was executed.
+//!
+//! A table of contents: parse, dispatch, exit code.
+
+mod canary;
+mod ci;
+mod cli;
+mod cmd;
+mod config;
+mod environment;
+mod escape;
+mod host;
+mod pipeline;
+mod rules;
+mod signals;
+mod sink;
+mod users;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        Command::Run(args) => cmd::run::run(&cli.common, args),
+        Command::Record(args) => cmd::record::run(&cli.common, args),
+        Command::Replay(args) => cmd::replay::run(&cli.common, args),
+        Command::Identify(args) => cmd::identify::run(&cli.common, args),
+        Command::Recipe(args) => cmd::recipe::run(&cli.common, args),
+        Command::Config => cmd::config::run(&cli.common),
+        Command::Doctor => cmd::doctor::run(&cli.common),
+        Command::Schema { what } => cmd::docs::schema(*what),
+        Command::Man { dir } => cmd::docs::man(dir),
+        Command::Completions { shell } => cmd::docs::completions(*shell),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            sink::log(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! What runs, listed in one place: probe → engine → sink, with signals and coverage beside it.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use detect::engine::Engine;
+use event::{Coverage, Event, Exec, Lost, Record, Stamp, State, Window};
+use probe::{Clock, Counts, Probe, Reader, Seen};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::AsFd;
+
+use crate::canary;
+use crate::config::Config;
+use crate::host;
+use crate::signals::Signals;
+use crate::sink::{self, Item, Sink, Style};
+use crate::users::Users;
+
+/// Counters are looked at this often.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a canary may take to be seen.
+const CANARY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What to do with what is seen.
+pub(crate) struct Plan {
+    /// Let every execution cross.
+    pub(crate) everything: bool,
+    /// Write events.
+    pub(crate) events: bool,
+    /// Write detections, and coverage.
+    pub(crate) detections: bool,
+    /// How.
+    pub(crate) style: Style,
+}
+
+struct Pipeline<'p> {
+    probe: &'p Probe,
+    reader: Reader<'p>,
+    engine: Engine,
+    sink: Sink,
+    signals: Signals,
+    users: Users,
+    host: String,
+    plan: Plan,
+    started: u64,
+    coverage: Watch,
+}
+
+/// What was last said of coverage.
+struct Watch {
+    state: State,
+    reasons: Vec<String>,
+    lost: Lost,
+    since: u64,
+}
+
+/// Watches until asked to end.
+pub(crate) fn run(
+    config: &Config,
+    engine: Engine,
+    plan: Plan,
+    out: impl Write + Send + 'static,
+) -> Result<()> {
+    let signals = Signals::catch()?;
+    let options = probe::Options {
+        everything: plan.everything,
+        ring_bytes: config.ring_bytes,
+        processes: config.processes,
+        files: config.files,
+    };
+    let mut probe = Probe::load(&options, &engine.catalogue().plan())?;
+    let sink = Sink::start(out, plan.style)?;
+    let started = Clock::boot_ns();
+    probe.attach()?;
+    let reader = probe.reader()?;
+    let mut pipeline = Pipeline {
+        probe: &probe,
+        reader,
+        engine,
+        sink,
+        signals,
+        users: Users::default(),
+        host: config.host.clone().unwrap_or_else(host::name),
+        plan,
+        started,
+        coverage: Watch {
+            state: State::Full,
+            reasons: Vec::new(),
+            lost: Lost::default(),
+            since: started,
+        },
+    };
+    let watched = pipeline.watch();
+    let last = pipeline.say_goodbye();
+    let written = pipeline.sink.finish();
+    written.and(watched).and(last)
+}
+
+impl Pipeline<'_> {
+    fn watch(&mut self) -> Result<()> {
+        if !self.wait_for_canary()? {
+            return Ok(());
+        }
+        self.say_coverage(self.coverage.lost, self.started)?;
+        let reasons = self.coverage.reasons.join("; ");
+        match self.coverage.state {
+            State::Full => sink::log("watching, coverage full"),
+            state => sink::log(&format!("watching, coverage {state}: {reasons}")),
+        }
+        // Only systemd cares; nobody else can do anything about a failure.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        let mut next = Instant::now() + TICK;
+        while !self.wait(next.saturating_duration_since(Instant::now()))? {
+            self.drain()?;
+            if Instant::now() >= next {
+                next = Instant::now() + TICK;
+                self.probe.clock().refresh();
+                self.check_coverage()?;
+            }
+        }
+        // What happened before the signal still counts.
+        while self.drain()? > 0 {}
+        Ok(())
+    }
+
+    /// Executes the canary and waits until it is seen. Says false when asked to end meanwhile.
+    fn wait_for_canary(&mut self) -> Result<bool> {
+        let mut problem = None;
+        match canary::fly() {
+            Err(error) => problem = Some(format!("{error:#}")),
+            Ok(pid) => {
+                let deadline = Instant::now() + CANARY_PATIENCE;
+                let mut seen = HashSet::new();
+                while !seen.contains(&pid) {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        problem = Some("the canary was executed but not seen".to_owned());
+                        break;
+                    }
+                    if self.wait(left)? {
+                        return Ok(false);
+                    }
+                    self.drain_noting(&mut |exec| {
+                        if canary::is_own(exec) {
+                            seen.insert(exec.process.pid);
+                        }
+                    })?;
+                }
+            }
+        }
+        if let Some(problem) = problem {
+            self.coverage.state = State::Degraded;
+            self.coverage.reasons.push(problem);
+        }
+        Ok(true)
+    }
+
+    /// Waits for an event; true when it is time to end.
+    fn wait(&mut self, timeout: Duration) -> Result<bool> {
+        let stdout = rustix::stdio::stdout();
+        let [execs, listens] = self.reader.fds();
+        let failed = self.sink.failed();
+        let signals = self.signals.as_fd();
+        let mut fds = [
+            PollFd::new(&execs, PollFlags::IN),
+            PollFd::new(&listens, PollFlags::IN),
+            PollFd::new(&failed, PollFlags::IN),
+            PollFd::new(&signals, PollFlags::IN),
+            // Nothing is asked of stdout, but that its reader has gone is told unasked.
+            PollFd::new(&stdout, PollFlags::empty()),
+        ];
+        let timeout = Timespec::try_from(timeout).context("cannot wait that long")?;
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("cannot wait for events"),
+        }
+        let [_, _, failed, signals, stdout] = fds.map(|fd| fd.revents());
+        if signals.contains(PollFlags::IN) && self.signals.came() {
+            return Ok(true);
+        }
+        if stdout.contains(PollFlags::ERR) {
+            anyhow::bail!("the reader of stdout has gone away");
+        }
+        Ok(failed.contains(PollFlags::IN))
+    }
+
+    fn drain(&mut self) -> Result<usize> {
+        self.drain_noting(&mut |_| {})
+    }
+
+    fn drain_noting(&mut self, note: &mut dyn FnMut(&Exec)) -> Result<usize> {
+        let mut seen = Vec::new();
+        let count = self.reader.drain(|one| seen.push(one))?;
+        for one in seen {
+            if let Seen::Exec { exec, .. } = &one {
+                note(exec);
+            }
+            self.on(one)?;
+        }
+        Ok(count)
+    }
+
+    fn on(&mut self, seen: Seen) -> Result<()> {
+        let host = self.host.clone();
+        let (event, boot_ns) = match seen {
+            Seen::Exec { mut exec, ask } => {
+                if let Some(file) = ask {
+                    self.reader.remember(&file, self.engine.catalogue().verdict(&exec))?;
+                }
+                if canary::is_own(&exec) {
+                    return Ok(());
+                }
+                exec.process.user = self.users.name(exec.process.uid);
+                let boot_ns = exec.boot_ns;
+                (Event::Exec { host, exec }, Some(boot_ns))
+            }
+            Seen::Listen(listen) => (Event::Listen { host, listen: *listen }, None),
+        };
+        if self.plan.detections {
+            for record in self.engine.on(&event) {
+                self.sink.send(Item { record, boot_ns });
+            }
+        }
+        if self.plan.events {
+            let record = Record::Event(Box::new(masked(event)));
+            self.sink.send_waiting(Item { record, boot_ns });
+        }
+        Ok(())
+    }
+
+    /// Says so when something was lost since the last look, and when all is well again.
+    fn check_coverage(&mut self) -> Result<()> {
+        let lost = self.lost(&self.probe.counts()?);
+        let from = self.coverage.since;
+        self.coverage.since = Clock::boot_ns();
+        if lost == self.coverage.lost {
+            let well = self.coverage.reasons.is_empty();
+            if self.coverage.state == State::Degraded && well {
+                self.coverage.state = State::Full;
+                self.say_coverage(Lost::default(), from)?;
+            }
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut self.coverage.lost, lost);
+        let more = Lost {
+            kernel: lost.kernel - before.kernel,
+            queue: lost.queue - before.queue,
+            sink: lost.sink - before.sink,
+        };
+        self.coverage.state = State::Degraded;
+        sink::log(&format!(
+            "coverage degraded: lost {} events in the kernel, {} in the queue",
+            more.kernel, more.queue
+        ));
+        self.say_coverage(more, from)
+    }
+
+    fn lost(&self, counts: &Counts) -> Lost {
+        Lost {
+            // A gap in the numbers is the same loss, seen from this side; whichever knows more.
+            kernel: counts.lost().max(self.reader.gaps()) + self.reader.malformed(),
+            queue: self.sink.dropped(),
+            sink: 0,
+        }
+    }
+
+    fn say_coverage(&mut self, lost: Lost, from: u64) -> Result<()> {
+        if !self.plan.detections {
+            return Ok(());
+        }
+        let counts = self.probe.counts()?;
+        let clock = self.probe.clock();
+        let now = clock.stamp(Clock::boot_ns());
+        let record = coverage(
+            &self.host,
+            self.coverage.state,
+            &self.coverage.reasons,
+            Window { from: clock.stamp(from), to: now },
+            lost,
+            counts.execs,
+        );
+        // Text is for people: they hear of coverage when it changes, on stderr.
+        if self.plan.style.format == crate::cli::Format::Json {
+            self.sink.send(Item { record, boot_ns: None });
+        }
+        Ok(())
+    }
+
+    /// The last record: the whole time, and all that was lost in it.
+    fn say_goodbye(&mut self) -> Result<()> {
+        let lost = self.lost(&self.probe.counts()?);
+        self.coverage.state = if !self.coverage.reasons.is_empty() || !lost.is_zero() {
+            State::Degraded
+        } else {
+            State::Full
+        };
+        if !lost.is_zero() {
+            sink::log(&format!(
+                "lost {} events in the kernel, {} in the queue since the start",
+                lost.kernel, lost.queue
+            ));
+        }
+        self.say_coverage(lost, self.started)
+    }
+}
+
+fn coverage(
+    host: &str,
+    state: State,
+    reasons: &[String],
+    window: Window,
+    lost: Lost,
+    seen: u64,
+) -> Record {
+    let time: Stamp = window.to;
+    Record::Coverage(Box::new(Coverage {
+        time,
+        host: host.to_owned(),
+        state,
+        reasons: reasons.to_vec(),
+        window,
+        lost,
+        seen,
+    }))
+}
+
+/// An event with the secrets in its arguments masked: this is where it leaves the process.
+fn masked(mut event: Event) -> Event {
+    if let Event::Exec { exec, .. } = &mut event {
+        exec.process.args = detect::mask::arguments(&exec.process.args);
+        for ancestor in &mut exec.ancestry {
+            ancestor.args = detect::mask::arguments(&ancestor.args);
+        }
+    }
+    event
+}

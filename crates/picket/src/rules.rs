@@ -1,0 +1,104 @@
+//! Catalogue and recipes: those that the binary carries, and those that the configuration adds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use detect::catalogue::Catalogue;
+use detect::parse::ParseError;
+use detect::recipe::{self, Recipe};
+
+use crate::config::Config;
+
+include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+
+/// Larger files are no recipes.
+const LARGEST: u64 = 4 << 20;
+
+/// Files by what they are, each as path and text.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    pub(crate) catalogue: Vec<(String, String)>,
+    pub(crate) recipes: Vec<(String, String)>,
+    pub(crate) samples: Vec<(String, String)>,
+}
+
+/// Catalogue and recipes, parsed.
+pub(crate) struct Rules {
+    pub(crate) catalogue: Catalogue,
+    pub(crate) recipes: Vec<Recipe>,
+    pub(crate) errors: Vec<ParseError>,
+}
+
+impl Files {
+    /// Those that the binary carries.
+    pub(crate) fn embedded() -> Self {
+        let mut files = Self::default();
+        for (path, text) in CATALOGUE.iter().chain(RECIPES) {
+            files.add((*path).to_owned(), (*text).to_owned());
+        }
+        files
+    }
+
+    /// Those that the binary carries and those that the configuration names.
+    pub(crate) fn configured(config: &Config) -> Result<Self> {
+        let mut files = Self::embedded();
+        for path in config.catalogue.iter().chain(&config.recipes) {
+            files.read(path)?;
+        }
+        Ok(files)
+    }
+
+    /// Adds a file, or every file of a directory.
+    pub(crate) fn read(&mut self, path: &Path) -> Result<()> {
+        let what = || format!("cannot read {}", path.display());
+        if path.is_dir() {
+            let mut entries: Vec<PathBuf> = fs::read_dir(path)
+                .and_then(|dir| dir.map(|entry| entry.map(|e| e.path())).collect())
+                .with_context(what)?;
+            entries.sort();
+            for entry in entries {
+                let name = entry.to_string_lossy();
+                if entry.is_dir() || [".yaml", ".yml", ".jsonl"].iter().any(|e| name.ends_with(e)) {
+                    self.read(&entry)?;
+                }
+            }
+            return Ok(());
+        }
+        let size = fs::metadata(path).with_context(what)?.len();
+        anyhow::ensure!(
+            size <= LARGEST,
+            "cannot read {}: {size} bytes, expected a recipe or catalogue file of at most {LARGEST}",
+            path.display()
+        );
+        let bytes = fs::read(path).with_context(what)?;
+        let text = String::from_utf8(bytes)
+            .with_context(|| format!("cannot read {}: expected text in UTF-8", path.display()))?;
+        self.add(path.display().to_string(), text);
+        Ok(())
+    }
+
+    /// What a file is, its name and its first key tell.
+    fn add(&mut self, path: String, text: String) {
+        let family = text.lines().any(|line| line.starts_with("family:"));
+        if path.ends_with(".jsonl") {
+            self.samples.push((path, text));
+        } else if family || Path::new(&path).ends_with(detect::catalogue::UNWRAP_FILE) {
+            self.catalogue.push((path, text));
+        } else {
+            self.recipes.push((path, text));
+        }
+    }
+
+    /// Parses them. An error disables what it is in, and nothing else.
+    pub(crate) fn parse(&self) -> Rules {
+        let (catalogue, mut errors) = Catalogue::parse(borrowed(&self.catalogue));
+        let (recipes, more) = recipe::parse_all(borrowed(&self.recipes));
+        errors.extend(more);
+        Rules { catalogue, recipes, errors }
+    }
+}
+
+fn borrowed(files: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
+}

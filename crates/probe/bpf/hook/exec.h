@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * A program was executed.
+ *
+ * execve(), execveat(), fexecve(), scripts, 32-bit callers and executions by the kernel itself
+ * all end in exec_binprm() → trace_sched_process_exec(), after the point of no return and in the
+ * new image's context. `bprm->file` is the file that really runs, `bprm->filename` what was asked
+ * for, and the arguments lie in the new address space, where nobody else can change them: there
+ * is no time between check and use.
+ */
+
+#define TMPFS_MAGIC 0x01021994
+#define HUGETLBFS_MAGIC 0x958458f6
+#define SB_KERNMOUNT (1UL << 22)
+#define CTIME_NSEC_MASK 0x7fffffff /* the highest bit is a flag since 6.13 */
+
+static __always_inline void put_change_time(struct file_key *key, struct inode *inode)
+{
+	struct inode___since_6_11 *v3 = (void *)inode;
+	struct inode___before_6_11 *v2 = (void *)inode;
+	struct inode___before_6_6 *v1 = (void *)inode;
+
+	if (bpf_core_field_exists(v3->i_ctime_sec)) {
+		key->changed_sec = v3->i_ctime_sec;
+		key->changed_nsec = v3->i_ctime_nsec & CTIME_NSEC_MASK;
+	} else if (bpf_core_field_exists(v2->__i_ctime)) {
+		key->changed_sec = v2->__i_ctime.tv_sec;
+		key->changed_nsec = v2->__i_ctime.tv_nsec;
+	} else {
+		key->changed_sec = v1->i_ctime.tv_sec;
+		key->changed_nsec = v1->i_ctime.tv_nsec;
+	}
+}
+
+/* Cuts the version off a name, as probe::filter does for the names it puts into the map. */
+static __always_inline void cut_version(char name[COMM_LEN])
+{
+	for (int i = COMM_LEN - 1; i >= 0; i--) {
+		char c = name[i];
+		if (c && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_')
+			break;
+		name[i] = 0;
+	}
+}
+
+static __always_inline bool known_name(const char name[COMM_LEN])
+{
+	char key[COMM_LEN];
+	__builtin_memcpy(key, name, COMM_LEN);
+	cut_version(key);
+	return bpf_map_lookup_elem(&names, key) != 0;
+}
+
+/* Why this execution must cross, or -1. Cheapest test first. */
+static __always_inline int filter(struct task_struct *task, struct dentry *dentry,
+				  struct file_key *file)
+{
+	char asked[COMM_LEN] = {};
+	char real[COMM_LEN] = {};
+
+	/* comm was just set from the base name of what was asked for. */
+	bpf_probe_read_kernel_str(asked, COMM_LEN, task->comm);
+	bpf_probe_read_kernel_str(real, COMM_LEN, dentry->d_name.name);
+	if (known_name(asked))
+		return WHY_NAME;
+	if (*(__u64 *)asked != *(__u64 *)real || *(__u64 *)(asked + 8) != *(__u64 *)(real + 8))
+		if (known_name(real))
+			return WHY_NAME;
+	__u8 *verdict = bpf_map_lookup_elem(&files, file);
+	if (!verdict)
+		return WHY_UNKNOWN;
+	if (*verdict == VERDICT_WATCH)
+		return WHY_FILE;
+	return everything ? WHY_EVERYTHING : -1;
+}
+
+static __always_inline __u32 active_pid_ns(struct task_struct *task)
+{
+	struct pid *pid = task->thread_pid;
+	unsigned int level = BPF_CORE_READ(pid, level);
+	struct upid *upid = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+			    level * bpf_core_type_size(struct upid);
+	return BPF_CORE_READ(upid, ns, ns.inum);
+}
+
+static __always_inline void put_args(struct exec_record *r, struct mm_struct *mm)
+{
+	__u64 start = mm->arg_start;
+	__u64 len = mm->arg_end - start;
+	__u32 off = tail_len(r);
+
+	r->head.args_total = len;
+	if (len > ARGS_LEN) {
+		len = ARGS_LEN;
+		r->head.flags |= EXEC_ARGS_TRUNCATED;
+	}
+	if (off > TAIL_LEN - ARGS_LEN || bpf_probe_read_user(&r->tail[off], len, (void *)start)) {
+		r->head.flags |= EXEC_ARGS_UNREADABLE;
+		len = 0;
+	}
+	r->head.args_len = len;
+	*(volatile __u32 *)&r->head.tail_len = off + len;
+}
+
+static __always_inline void fill(struct exec_record *r, struct task_struct *task,
+				 struct linux_binprm *bprm, struct inode *inode)
+{
+	struct exec_head *h = &r->head;
+	struct nsproxy *ns = task->nsproxy;
+	struct signal_struct *signal = task->signal;
+	struct super_block *sb = inode->i_sb;
+	__u64 ids = bpf_get_current_uid_gid();
+
+	h->cpu = bpf_get_smp_processor_id();
+	h->flags = 0;
+	h->pid = task->tgid;
+	h->start = task->group_leader->start_boottime;
+	h->ppid = task->real_parent->tgid;
+	h->parent_start = task->real_parent->group_leader->start_boottime;
+	h->uid = (__u32)ids;
+	h->gid = ids >> 32;
+	h->cgroup = bpf_get_current_cgroup_id();
+	h->session = BPF_CORE_READ(signal, pids[PICKET_PIDTYPE_SID], numbers[0].nr);
+	h->mnt_ns = ns->mnt_ns->ns.inum;
+	h->net_ns = ns->net_ns->ns.inum;
+	h->pid_ns = active_pid_ns(task);
+	h->user_ns = task->cred->user_ns->ns.inum;
+	h->mode = inode->i_mode;
+	h->links = inode->i_nlink;
+	bpf_probe_read_kernel(h->comm, COMM_LEN, task->comm);
+	if (signal->tty)
+		h->flags |= EXEC_TTY;
+	bool kernel_mount = sb->s_flags & SB_KERNMOUNT;
+	if (kernel_mount && (sb->s_magic == TMPFS_MAGIC || sb->s_magic == HUGETLBFS_MAGIC))
+		h->flags |= EXEC_MEMFD;
+	else if (h->links == 0 || !BPF_CORE_READ(bprm, file, f_path.dentry, d_hash.pprev))
+		h->flags |= EXEC_DELETED;
+
+	struct file *file = bprm->file;
+	struct fs_struct *fs = task->fs;
+	__u32 from = 0;
+	h->tail_len = 0;
+	if (put_path((__u64)BPF_CORE_READ(file, f_path.mnt),
+		     (__u64)BPF_CORE_READ(file, f_path.dentry)))
+		h->flags |= EXEC_PATH_TRUNCATED;
+	h->path_len = tail_len(r);
+
+	from = tail_len(r);
+	if (put_path((__u64)BPF_CORE_READ(fs, pwd.mnt), (__u64)BPF_CORE_READ(fs, pwd.dentry)))
+		h->flags |= EXEC_CWD_TRUNCATED;
+	h->cwd_len = tail_len(r) - from;
+
+	from = tail_len(r);
+	put_string(r, bprm->filename, PATH_LEN);
+	h->asked_len = tail_len(r) - from;
+
+	/* For a script the kernel goes on with its interpreter, and remembers it here. */
+	from = tail_len(r);
+	if (bprm->interp != bprm->filename) {
+		h->flags |= EXEC_SCRIPT;
+		put_string(r, bprm->interp, PATH_LEN);
+	}
+	h->interpreter_len = tail_len(r) - from;
+
+	put_args(r, task->mm);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	struct counters *c = counters();
+	if (!c)
+		return 0;
+	c->execs++;
+	__u64 image = keep_image(c, task, bprm);
+
+	struct file *file = bprm->file;
+	struct inode *inode = file->f_inode;
+	struct file_key key = {
+		.inode = inode->i_ino,
+		.size = inode->i_size,
+		.device = inode->i_sb->s_dev,
+		.generation = inode->i_generation,
+	};
+	put_change_time(&key, inode);
+	int why = filter(task, file->f_path.dentry, &key);
+	if (why < 0)
+		return 0;
+
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct exec_record *r = scratch();
+	if (!r)
+		return 0;
+	r->head.seq = ++c->exec_seq;
+	r->head.boot_ns = now;
+	r->head.image = image;
+	r->head.file = key;
+	r->head.why = why;
+	fill(r, task, bprm, inode);
+	__u64 size = sizeof(r->head) + (__u64)tail_len(r);
+	if (size > sizeof(*r))
+		size = sizeof(*r);
+	if (bpf_ringbuf_output(&execs, r, size, 0)) {
+		c->lost_execs++;
+		note_loss(c, now);
+	} else {
+		c->crossed++;
+	}
+	return 0;
+}

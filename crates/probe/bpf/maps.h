@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/* Every map. Sizes that the configuration can change are set before loading. */
+#ifndef PICKET_MAPS_H
+#define PICKET_MAPS_H
+
+#include "kernel.h"
+#include "wire.h"
+#include <bpf/bpf_helpers.h>
+
+/* Executions have a ring of their own, so that no flood of another kind can starve them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} execs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 << 10);
+} listens SEC(".maps");
+
+/* Base names that matter, cut to COMM_LEN - 1 and without trailing versions. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, char[COMM_LEN]);
+	__type(value, __u8);
+} names SEC(".maps");
+
+/* What user space found out about a file. Forgetting one only costs another look. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct file_key);
+	__type(value, __u8);
+} files SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct proc_key);
+	__type(value, struct proc);
+} procs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct image);
+} images SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counters);
+} counts SEC(".maps");
+
+/* A record is put together here: it is too large for the stack. A tracepoint's program does
+ * not run twice at once on a CPU, and the kernel counts it when it had to skip one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct exec_record);
+} exec_scratch SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct image);
+} image_scratch SEC(".maps");
+
+/* Set before loading. */
+const volatile bool everything = false; /* no filter: every execution crosses */
+
+static __always_inline struct counters *counters(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&counts, &zero);
+}
+
+static __always_inline void note_loss(struct counters *c, __u64 now)
+{
+	if (!c->first_lost)
+		c->first_lost = now;
+	c->last_lost = now;
+}
+
+#endif

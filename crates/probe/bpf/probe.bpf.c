@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/* The kernel side of picket: a table of contents. */
+#include "kernel.h"
+#include "wire.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "maps.h"
+#include "tail.h"
+#include "lineage.h"
+
+#include "hook/exec.h"
+#include "hook/exit.h"
+#include "hook/fork.h"
+#include "hook/listen.h"
+#include "hook/task.h"
+
+/* Types that no map names; the skeleton takes them from here. */
+struct wire {
+	struct exec_head exec;
+	struct listen_record listen;
+	struct seed_record seed;
+};
+const struct wire wire_types = {};
+
+/* The helpers used are for GPL-compatible programs. */
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

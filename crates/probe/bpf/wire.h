@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * The one description of everything that crosses between the kernel and user space:
+ * records, map keys and map values. Rust gets these types from the generated skeleton.
+ */
+#ifndef PICKET_WIRE_H
+#define PICKET_WIRE_H
+
+#define COMM_LEN 16
+#define NAME_LEN 256 /* NAME_MAX and its NUL */
+#define PATH_LEN 4096
+#define ARGS_LEN 8192
+#define DEEPEST 64 /* path components that are followed */
+#define IMAGE_PATH 128
+#define IMAGE_ARGS 128
+
+/* The tail holds, one after the other: the file's path, the working directory, what was asked
+ * for, the interpreter, the arguments. A path is its components from the last to the first,
+ * each ended by a NUL. */
+#define TAIL_LEN (2 * (PATH_LEN + NAME_LEN) + 2 * PATH_LEN + ARGS_LEN)
+
+/* exec_head.flags */
+#define EXEC_TTY (1 << 0)
+#define EXEC_DELETED (1 << 1)
+#define EXEC_MEMFD (1 << 2)
+#define EXEC_SCRIPT (1 << 3)
+#define EXEC_ARGS_TRUNCATED (1 << 4)
+#define EXEC_ARGS_UNREADABLE (1 << 5)
+#define EXEC_PATH_TRUNCATED (1 << 6)
+#define EXEC_CWD_TRUNCATED (1 << 7)
+
+/* Why an execution crossed; exec_head.why */
+#define WHY_EVERYTHING 0
+#define WHY_NAME 1
+#define WHY_FILE 2
+#define WHY_UNKNOWN 3
+
+/* What is known of a file; values of the map `files` */
+#define VERDICT_BENIGN 1
+#define VERDICT_WATCH 2
+
+/* A process: a pid alone may be used again. */
+struct proc_key {
+	__u64 start;
+	__u32 pid;
+	__u32 pad;
+};
+
+struct proc {
+	struct proc_key parent;
+	__u64 image;
+	__u64 exited; /* boot time, 0 while it lives */
+};
+
+/* What a process runs, kept for when it is gone. Shared by all that fork from it. */
+struct image {
+	__u32 path_len;
+	__u32 args_len;
+	char comm[COMM_LEN];
+	char path[IMAGE_PATH];
+	char args[IMAGE_ARGS];
+};
+
+/* A file's identity: a changed file is another file. */
+struct file_key {
+	__u64 inode;
+	__u64 size;
+	__s64 changed_sec;
+	__u32 changed_nsec;
+	__u32 device;
+	__u32 generation;
+	__u32 pad;
+};
+
+struct exec_head {
+	__u64 seq;
+	__u64 boot_ns;
+	__u64 start;
+	__u64 parent_start;
+	__u64 cgroup;
+	__u64 image;
+	struct file_key file;
+	__u32 cpu;
+	__u32 flags;
+	__u32 why;
+	__u32 pid;
+	__u32 ppid;
+	__u32 uid;
+	__u32 gid;
+	__u32 session;
+	__u32 mnt_ns;
+	__u32 pid_ns;
+	__u32 net_ns;
+	__u32 user_ns;
+	__u32 mode;
+	__u32 links;
+	__u32 path_len;
+	__u32 cwd_len;
+	__u32 asked_len;
+	__u32 interpreter_len;
+	__u32 args_len;
+	__u32 args_total;
+	__u32 tail_len;
+	__u32 pad;
+	char comm[COMM_LEN];
+};
+
+struct exec_record {
+	struct exec_head head;
+	char tail[TAIL_LEN];
+};
+
+struct listen_record {
+	__u64 seq;
+	__u64 boot_ns;
+	__u64 start;
+	__u32 cpu;
+	__u32 pid;
+	__u32 net_ns;
+	__u16 family;
+	__u16 port;
+	__u8 address[16];
+	char comm[COMM_LEN];
+};
+
+/* A line of the task iterator. */
+struct seed_record {
+	struct proc_key key;
+	struct proc_key parent;
+	__u64 image;
+	char comm[COMM_LEN];
+};
+
+/* Per CPU, so that no counting needs a lock; user space adds them up. */
+struct counters {
+	__u64 execs; /* seen */
+	__u64 crossed; /* sent */
+	__u64 lost_execs; /* no room in the ring */
+	__u64 lost_listens;
+	__u64 first_lost; /* boot time of the first loss and of the last */
+	__u64 last_lost;
+	__u64 exec_seq;
+	__u64 listen_seq;
+	__u64 lost_lineage; /* a process or an image could not be kept */
+};
+
+#endif

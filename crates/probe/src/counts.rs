@@ -1,0 +1,80 @@
+//! What was seen and what was lost, added up over all CPUs.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use libbpf_rs::{MapCore, MapFlags, libbpf_sys};
+
+use crate::decode;
+use crate::error::Error;
+use crate::skel::{ProbeSkel, types};
+
+/// Counters since loading.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Executions seen.
+    pub execs: u64,
+    /// Executions sent to user space.
+    pub crossed: u64,
+    /// Executions that found no room in the ring.
+    pub lost_execs: u64,
+    /// Listeners that found no room in theirs.
+    pub lost_listens: u64,
+    /// Runs of a hook that the kernel skipped.
+    pub skipped: u64,
+    /// Processes or images that lineage could not keep.
+    pub lost_lineage: u64,
+    /// Boot time of the first loss and of the last, if there was any.
+    pub lost_window: Option<(u64, u64)>,
+}
+
+impl Counts {
+    /// Everything that was lost in the kernel.
+    pub fn lost(&self) -> u64 {
+        self.lost_execs + self.lost_listens + self.skipped
+    }
+}
+
+pub(crate) fn read(skel: &ProbeSkel<'_>) -> Result<Counts, Error> {
+    let cpus = skel
+        .maps
+        .counts
+        .lookup_percpu(&0_u32.to_ne_bytes(), MapFlags::ANY)
+        .map_err(|e| Error::map("read the kernel's counters", &e))?
+        .unwrap_or_default();
+    let mut sum = Counts::default();
+    for bytes in cpus {
+        let Some(cpu) = decode::read::<types::counters>(&bytes) else {
+            continue;
+        };
+        sum.execs += cpu.execs;
+        sum.crossed += cpu.crossed;
+        sum.lost_execs += cpu.lost_execs;
+        sum.lost_listens += cpu.lost_listens;
+        sum.lost_lineage += cpu.lost_lineage;
+        if cpu.last_lost != 0 {
+            let (first, last) = sum.lost_window.unwrap_or((u64::MAX, 0));
+            sum.lost_window = Some((first.min(cpu.first_lost), last.max(cpu.last_lost)));
+        }
+    }
+    sum.skipped = [
+        skel.progs.on_exec.as_fd(),
+        skel.progs.on_fork.as_fd(),
+        skel.progs.on_exit.as_fd(),
+        skel.progs.on_listen.as_fd(),
+    ]
+    .into_iter()
+    .map(|program| skipped(program.as_raw_fd()))
+    .sum();
+    Ok(sum)
+}
+
+/// How often the kernel skipped a program because it was already running on that CPU.
+fn skipped(program: i32) -> u64 {
+    let mut info = libbpf_sys::bpf_prog_info::default();
+    let mut size = u32::try_from(size_of_val(&info)).unwrap_or_default();
+    // SAFETY: the kernel writes at most `size` bytes into `info`, which is plain memory.
+    let failed = unsafe {
+        libbpf_sys::bpf_obj_get_info_by_fd(program, (&raw mut info).cast(), &raw mut size)
+    };
+    if failed == 0 { info.recursion_misses } else { 0 }
+}

@@ -1,0 +1,257 @@
+//! From the kernel's bytes to events. Nothing in a record is trusted: every length is checked,
+//! and no byte becomes a Rust enum.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use event::{Exec, Executable, FileId, Listen, Listener, Namespaces, Process, ProcessKey, Stamp};
+
+use crate::clock::Clock;
+use crate::skel::types;
+
+// As in `wire.h`.
+const EXEC_TTY: u32 = 1 << 0;
+const EXEC_DELETED: u32 = 1 << 1;
+const EXEC_MEMFD: u32 = 1 << 2;
+const EXEC_SCRIPT: u32 = 1 << 3;
+const EXEC_ARGS_TRUNCATED: u32 = 1 << 4;
+const EXEC_ARGS_UNREADABLE: u32 = 1 << 5;
+const EXEC_PATH_TRUNCATED: u32 = 1 << 6;
+const EXEC_CWD_TRUNCATED: u32 = 1 << 7;
+const WHY_UNKNOWN: u32 = 3;
+const AF_INET6: u16 = 10;
+
+/// Types of the wire: plain integers and arrays of them, without padding that matters.
+///
+/// # Safety
+/// Every bit pattern must be a value of the type.
+pub(crate) unsafe trait Wire: Copy + Default {}
+// SAFETY: integers and arrays of integers only.
+unsafe impl Wire for types::exec_head {}
+// SAFETY: as above.
+unsafe impl Wire for types::listen_record {}
+// SAFETY: as above.
+unsafe impl Wire for types::seed_record {}
+// SAFETY: as above.
+unsafe impl Wire for types::counters {}
+// SAFETY: as above.
+unsafe impl Wire for types::proc {}
+// SAFETY: as above.
+unsafe impl Wire for types::proc_key {}
+// SAFETY: as above.
+unsafe impl Wire for types::image {}
+// SAFETY: as above.
+unsafe impl Wire for types::file_key {}
+
+/// Reads a wire type from the beginning of a slice, if it is long enough.
+pub(crate) fn read<T: Wire>(bytes: &[u8]) -> Option<T> {
+    if bytes.len() < size_of::<T>() {
+        return None;
+    }
+    // SAFETY: long enough, any alignment is allowed, and `Wire` says any bits will do.
+    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+/// The bytes of a wire type.
+pub(crate) fn bytes_of<T: Wire>(value: &T) -> &[u8] {
+    // SAFETY: `Wire` types are plain memory, and the slice lives as long as the value.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+/// A decoded execution, with what only this crate needs to know of it.
+pub(crate) struct Decoded {
+    pub(crate) exec: Exec,
+    pub(crate) parent: ProcessKey,
+    pub(crate) unknown_file: bool,
+    pub(crate) args_unreadable: bool,
+}
+
+/// Decodes an execution; `None` if the bytes are none.
+pub(crate) fn exec(bytes: &[u8], clock: &Clock) -> Option<Decoded> {
+    let head: types::exec_head = read(bytes)?;
+    let mut tail = bytes.get(size_of::<types::exec_head>()..)?;
+    let mut take = |len: u32| {
+        let (part, rest) = tail.split_at_checked(len as usize)?;
+        tail = rest;
+        Some(part)
+    };
+    let path = take(head.path_len)?;
+    let cwd = take(head.cwd_len)?;
+    let asked = take(head.asked_len)?;
+    let interpreter = take(head.interpreter_len)?;
+    let args = take(head.args_len)?;
+
+    let has = |flag| head.flags & flag != 0;
+    let memfd = has(EXEC_MEMFD);
+    let changed_ns = head
+        .file
+        .changed_sec
+        .saturating_mul(1_000_000_000)
+        .saturating_add(i64::from(head.file.changed_nsec));
+    let key = ProcessKey { pid: head.pid, start_boot_ns: head.start };
+    let exec = Exec {
+        time: clock.stamp(head.boot_ns),
+        seq: head.seq,
+        cpu: head.cpu,
+        boot_ns: head.boot_ns,
+        seeded: false,
+        process: Process {
+            pid: key.pid,
+            start: clock.stamp(key.start_boot_ns),
+            start_boot_ns: key.start_boot_ns,
+            ppid: head.ppid,
+            uid: head.uid,
+            user: None,
+            gid: head.gid,
+            session: head.session,
+            tty: has(EXEC_TTY),
+            cgroup: head.cgroup,
+            namespaces: Namespaces {
+                mnt: head.mnt_ns,
+                pid: head.pid_ns,
+                net: head.net_ns,
+                user: head.user_ns,
+            },
+            comm: c_text(&head.comm),
+            cwd: (!has(EXEC_CWD_TRUNCATED)).then(|| path_text(cwd, false)),
+            args: arguments(args, has(EXEC_ARGS_TRUNCATED)),
+            args_truncated: has(EXEC_ARGS_TRUNCATED) || has(EXEC_ARGS_UNREADABLE),
+            invoked_as: first_text(asked),
+            interpreter: has(EXEC_SCRIPT).then(|| first_text(interpreter)),
+            exe: Executable {
+                path: path_text(path, memfd),
+                path_truncated: has(EXEC_PATH_TRUNCATED),
+                device: device(head.file.device),
+                inode: head.file.inode,
+                generation: head.file.generation,
+                changed: Stamp::from_unix_nanos(changed_ns),
+                size: head.file.size,
+                mode: head.mode,
+                links: head.links,
+                sha256: None,
+                build_id: None,
+                deleted: has(EXEC_DELETED),
+                memfd,
+                package: None,
+            },
+        },
+        ancestry: Vec::new(),
+        file: Some(FileId {
+            device: head.file.device,
+            generation: head.file.generation,
+            inode: head.file.inode,
+            changed_ns,
+            size: head.file.size,
+        }),
+    };
+    Some(Decoded {
+        exec,
+        parent: ProcessKey { pid: head.ppid, start_boot_ns: head.parent_start },
+        unknown_file: head.why == WHY_UNKNOWN,
+        args_unreadable: has(EXEC_ARGS_UNREADABLE),
+    })
+}
+
+/// Decodes a listener; `None` if the bytes are none.
+pub(crate) fn listen(bytes: &[u8], clock: &Clock) -> Option<Listen> {
+    let r: types::listen_record = read(bytes)?;
+    let address = if r.family == AF_INET6 {
+        Ipv6Addr::from(r.address).to_string()
+    } else {
+        let [a, b, c, d, ..] = r.address;
+        Ipv4Addr::new(a, b, c, d).to_string()
+    };
+    Some(Listen {
+        time: clock.stamp(r.boot_ns),
+        seq: r.seq,
+        cpu: r.cpu,
+        pid: r.pid,
+        start_boot_ns: r.start,
+        comm: c_text(&r.comm),
+        parents: Vec::new(),
+        netns: r.net_ns,
+        listener: Listener { address, port: r.port, protocol: "tcp".to_owned() },
+    })
+}
+
+/// Text from outside: valid UTF-8 is kept, any other byte becomes `\xNN`.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            out.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    out
+}
+
+/// A fixed array of C characters, up to its NUL.
+pub(crate) fn c_text(chars: &[i8]) -> String {
+    #[expect(clippy::cast_sign_loss, reason = "C characters are bytes")]
+    let bytes: Vec<u8> = chars.iter().take_while(|c| **c != 0).map(|c| *c as u8).collect();
+    text(&bytes)
+}
+
+fn first_text(bytes: &[u8]) -> String {
+    text(bytes.split(|b| *b == 0).next().unwrap_or_default())
+}
+
+/// A path from its components, last first.
+fn path_text(bytes: &[u8], memfd: bool) -> String {
+    let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
+    if bytes.is_empty() {
+        return "/".to_owned();
+    }
+    let mut out = String::new();
+    for component in bytes.rsplit(|b| *b == 0) {
+        out.push('/');
+        out.push_str(&text(component));
+    }
+    if memfd { out.trim_start_matches('/').to_owned() } else { out }
+}
+
+/// Arguments, each ended by a NUL. The last one of a cut list may be half of itself.
+pub(crate) fn arguments(bytes: &[u8], truncated: bool) -> Vec<String> {
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    let whole = if truncated { bytes } else { bytes.strip_suffix(&[0]).unwrap_or(bytes) };
+    whole.split(|b| *b == 0).map(text).collect()
+}
+
+/// `major:minor`, as the kernel packs it in memory.
+fn device(packed: u32) -> String {
+    format!("{}:{}", packed >> 20, packed & 0xf_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_turned_round() {
+        assert_eq!(path_text(b"nginx\0sbin\0usr\0", false), "/usr/sbin/nginx");
+        assert_eq!(path_text(b"", false), "/");
+        assert_eq!(path_text(b"memfd:x\0", true), "memfd:x");
+    }
+
+    #[test]
+    fn hostile_bytes_stay_visible() {
+        assert_eq!(text(b"a\xffb\xc3\xa9"), "a\\xffb\u{e9}");
+        assert_eq!(arguments(b"a\0\0b\0", false), ["a", "", "b"]);
+        assert_eq!(arguments(b"", false), Vec::<String>::new());
+        assert_eq!(arguments(b"\0", false), [""]);
+    }
+
+    #[test]
+    fn short_or_lying_records_are_refused() {
+        let clock = Clock::now();
+        let head = types::exec_head { path_len: u32::MAX, ..Default::default() };
+        for cut in 0..size_of::<types::exec_head>() {
+            assert!(exec(&bytes_of(&head)[..cut], &clock).is_none());
+        }
+        assert!(exec(bytes_of(&head), &clock).is_none());
+        let empty = types::exec_head::default();
+        assert!(exec(bytes_of(&empty), &clock).is_some());
+    }
+}

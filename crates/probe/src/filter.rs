@@ -1,0 +1,93 @@
+//! The kernel's filter, filled from the plan.
+
+use detect::plan::{Plan, Verdict};
+use event::FileId;
+use libbpf_rs::{MapCore, MapFlags};
+
+use crate::error::Error;
+use crate::skel::types;
+
+/// As in `wire.h`.
+const COMM_LEN: usize = 16;
+const VERDICT_BENIGN: u8 = 1;
+const VERDICT_WATCH: u8 = 2;
+
+/// A file that changed less than this ago may change again within one tick of its file system's
+/// clock (two seconds on FAT), and nobody could tell: no verdict is kept of it.
+const SETTLED_NS: i64 = 2_000_000_000;
+
+pub(crate) fn fill(names: &impl MapCore, plan: &Plan) -> Result<(), Error> {
+    for name in &plan.names {
+        names
+            .update(&kernel_name(name), &[1], MapFlags::ANY)
+            .map_err(|e| Error::map(&format!("put {name:?} into the kernel's filter"), &e))?;
+    }
+    Ok(())
+}
+
+/// A name as the kernel looks it up: cut to the length of `comm`, then without a version.
+/// `cut_version` in `bpf/hook/exec.h` does the same, and a test compares the two.
+pub(crate) fn kernel_name(name: &str) -> [u8; COMM_LEN] {
+    let bytes = &name.as_bytes()[..name.len().min(COMM_LEN - 1)];
+    let end = bytes
+        .iter()
+        .rposition(|b| !b.is_ascii_digit() && !matches!(b, b'.' | b'-' | b'_'))
+        .map_or(0, |last| last + 1);
+    let mut key = [0; COMM_LEN];
+    key[..end].copy_from_slice(&bytes[..end]);
+    key
+}
+
+/// Remembers a verdict, if the file has been still for long enough.
+pub(crate) fn remember(
+    files: &impl MapCore,
+    file: &FileId,
+    now_unix_ns: i64,
+    verdict: Verdict,
+) -> Result<bool, Error> {
+    if now_unix_ns.saturating_sub(file.changed_ns) < SETTLED_NS {
+        return Ok(false);
+    }
+    let key = types::file_key {
+        inode: file.inode,
+        size: file.size,
+        changed_sec: file.changed_ns.div_euclid(1_000_000_000),
+        changed_nsec: u32::try_from(file.changed_ns.rem_euclid(1_000_000_000)).unwrap_or(0),
+        device: file.device,
+        generation: file.generation,
+        ..types::file_key::default()
+    };
+    let value = match verdict {
+        Verdict::Benign => VERDICT_BENIGN,
+        Verdict::Watch => VERDICT_WATCH,
+    };
+    files
+        .update(crate::decode::bytes_of(&key), &[value], MapFlags::ANY)
+        .map_err(|e| Error::map("remember a verdict on a file", &e))?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cut_as_in_the_kernel() {
+        let text = |name| {
+            let key = kernel_name(name);
+            String::from_utf8(key.iter().copied().take_while(|b| *b != 0).collect()).unwrap()
+        };
+        for (name, expected) in [
+            ("nginx", "nginx"),
+            ("php-fpm8.2", "php-fpm"),
+            ("apache2", "apache"),
+            ("transmission-daemon", "transmission-da"),
+            ("waitress-serve-3.11", "waitress-serve"),
+            ("7", ""),
+            ("", ""),
+            ("memfd:picket-canary", "memfd:picket-ca"),
+        ] {
+            assert_eq!(text(name), expected);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What this kernel and these privileges allow, and how to fix what is missing.
+
+use std::fs;
+use std::path::Path;
+
+use crate::error::Error;
+
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_PERFMON: u32 = 38;
+const CAP_BPF: u32 = 39;
+const CAP_SYS_PTRACE: u32 = 19;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// Whether it is as it should be; `None` where it is good to have but not needed.
+    pub ok: Option<bool>,
+    /// What was found.
+    pub found: String,
+    /// How to fix it, where there is something to fix.
+    pub fix: Option<String>,
+}
+
+/// Refuses early, with a reason, what cannot work.
+pub(crate) fn ready() -> Result<(), Error> {
+    let missing: Vec<&str> = [("CAP_BPF", CAP_BPF), ("CAP_PERFMON", CAP_PERFMON)]
+        .into_iter()
+        .filter(|(_, cap)| !has(*cap) && !has(CAP_SYS_ADMIN))
+        .map(|(name, _)| name)
+        .collect();
+    if !missing.is_empty() {
+        return Err(Error::Privileges { missing: missing.join(" and ") });
+    }
+    if !Path::new(BTF).exists() {
+        return Err(Error::Kernel {
+            what: format!("it has no type information ({BTF} is missing)"),
+            fix: "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as Debian's are since 11"
+                .to_owned(),
+        });
+    }
+    Ok(())
+}
+
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Looks at the kernel and the privileges, without loading anything.
+pub fn checks() -> Vec<Check> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim().to_owned();
+    let number = |part: Option<&str>| part.and_then(|p| p.parse::<u32>().ok()).unwrap_or(0);
+    let mut parts = release.split(|c: char| !c.is_ascii_digit());
+    let version = (number(parts.next()), number(parts.next()));
+    let btf = Path::new(BTF).exists();
+    let cap = |name: &'static str, cap, fix: &str| Check {
+        name,
+        ok: Some(has(cap) || has(CAP_SYS_ADMIN)),
+        found: if has(cap) || has(CAP_SYS_ADMIN) { "held".into() } else { "not held".into() },
+        fix: (!(has(cap) || has(CAP_SYS_ADMIN))).then(|| fix.to_owned()),
+    };
+    let caps_fix = "run as root, or: setcap cap_bpf,cap_perfmon+ep picket";
+    vec![
+        Check {
+            name: "kernel",
+            ok: Some(version >= (5, 11)),
+            found: release,
+            fix: (version < (5, 11)).then(|| "Linux 5.11 or newer is needed".to_owned()),
+        },
+        Check {
+            name: "type information (BTF)",
+            ok: Some(btf),
+            found: if btf { BTF.to_owned() } else { format!("{BTF} is missing") },
+            fix: (!btf).then(|| "use a kernel built with CONFIG_DEBUG_INFO_BTF=y".to_owned()),
+        },
+        cap("CAP_BPF", CAP_BPF, caps_fix),
+        cap("CAP_PERFMON", CAP_PERFMON, caps_fix),
+        Check {
+            name: "CAP_SYS_PTRACE",
+            ok: has(CAP_SYS_PTRACE).then_some(true),
+            found: if has(CAP_SYS_PTRACE) { "held".into() } else { "not held".into() },
+            fix: (!has(CAP_SYS_PTRACE)).then(|| {
+                "without it the files that already running processes run stay unnamed".to_owned()
+            }),
+        },
+    ]
+}
+
+/// Tries the kinds of programs and maps that picket uses, and those that would let it do more.
+pub fn programs() -> Vec<Check> {
+    use libbpf_rs::{MapType, ProgramType};
+    let check = |name, supported: Result<bool, libbpf_rs::Error>, needed: bool, fix: &str| {
+        let ok = matches!(supported, Ok(true));
+        Check {
+            name,
+            ok: if ok { Some(true) } else { needed.then_some(false) },
+            found: match supported {
+                Ok(true) => "loads".to_owned(),
+                Ok(false) => "does not load here".to_owned(),
+                Err(error) => format!("cannot be tried: {error}"),
+            },
+            fix: (!ok).then(|| fix.to_owned()),
+        }
+    };
+    let newer = "a newer kernel is needed, or privileges are missing (see above)";
+    let later = "not needed to see; only blocking before the execution would use it";
+    crate::error::keep_libbpf_words();
+    vec![
+        check("ring buffer map", MapType::RingBuf.is_supported(), true, newer),
+        check("LRU hash map", MapType::LruHash.is_supported(), true, newer),
+        check(
+            "tracing programs",
+            ProgramType::Tracing.is_supported(),
+            false,
+            "what counts is whether the hooks below attach",
+        ),
+        check("LSM programs", ProgramType::Lsm.is_supported(), false, later),
+    ]
+}
+
+/// Whether this process has a capability in effect.
+fn has(capability: u32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    effective >> capability & 1 == 1
+}

@@ -1,0 +1,42 @@
+//! The few facts of `/proc` that complete what the kernel side told.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::decode;
+
+/// Argument lists longer than this are cut, as the kernel side cuts them.
+const ARGS_LEN: u64 = 8192;
+
+/// The file that a process runs, as the kernel names it. `None` if it is gone or not allowed.
+pub(crate) fn exe(pid: u32) -> Option<String> {
+    let target = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    Some(decode::text(target.as_os_str().as_bytes()))
+}
+
+/// The arguments of a process, raw.
+pub(crate) fn cmdline(pid: u32) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(format!("/proc/{pid}/cmdline"))
+        .ok()?
+        .take(ARGS_LEN)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    Some(bytes)
+}
+
+/// When a process started, in clock ticks since boot.
+pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command in parentheses may hold anything; the last ")" ends it. Start is field 22.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').nth(19)?.parse().ok()
+}
+
+/// Whether the process of this pid is still the one that started then.
+pub(crate) fn is_still(pid: u32, start_boot_ns: u64) -> bool {
+    let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
+    let expected = start_boot_ns / (1_000_000_000 / ticks_per_second);
+    start_ticks(pid).is_some_and(|ticks| ticks.abs_diff(expected) <= 1)
+}
