@@ -64,6 +64,9 @@ pub struct Server {
     /// `php-fpm` also means `php-fpm8.2`, `gunicorn` also `gunicorn3`.
     #[serde(default)]
     pub names: Vec<String>,
+    /// Base names of native programs that start a hosted server without its runtime's own name.
+    #[serde(default)]
+    pub launchers: Vec<String>,
     /// What its processes call themselves while they run (`comm` or title); `*` allowed.
     #[serde(default)]
     pub process_names: Vec<String>,
@@ -190,6 +193,9 @@ pub struct Runtime {
     pub name: String,
     /// Base names of its executable; a trailing version is tolerated, `*` allowed.
     pub names: Vec<String>,
+    /// Globs of paths where a file of such a name is something else.
+    #[serde(default)]
+    pub except: Vec<String>,
     /// Options that take the next argument as their value.
     #[serde(default)]
     pub values: Vec<String>,
@@ -376,10 +382,16 @@ impl Server {
         &self.name.value
     }
 
+    /// Whether a native program of this base name can be it.
+    pub fn is_native(&self, name: &str) -> bool {
+        self.runtime.is_none() || self.launchers.iter().any(|l| same_program(l, name))
+    }
+
     /// The base names that its program can have: its names and the ends of its paths.
     pub fn program_names(&self) -> BTreeSet<&str> {
         let ends = self.paths.iter().map(|path| base_name(path)).filter(|n| !n.contains('*'));
-        self.names.iter().map(String::as_str).chain(ends).collect()
+        let names = self.names.iter().chain(&self.launchers);
+        names.map(String::as_str).chain(ends).collect()
     }
 }
 

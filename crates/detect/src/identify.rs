@@ -6,6 +6,7 @@
 use event::{Confidence, Evidence, EvidenceKind, Process, Purpose};
 
 use crate::catalogue::{Catalogue, Server};
+use crate::invocation::{Invocation, Rigour};
 use crate::unwrap::Program;
 use crate::words::{base_name, glob, same_program, strip_version};
 
@@ -61,7 +62,7 @@ impl Catalogue {
             None => {
                 let mut found = Vec::new();
                 for name in &program.names {
-                    found.extend(self.by_program(name).filter(|s| s.runtime.is_none()));
+                    found.extend(self.by_program(name).filter(|s| s.is_native(name)));
                 }
                 found
             }
@@ -132,8 +133,10 @@ fn signs(server: &Server, program: &Program) -> Option<(u32, Vec<Evidence>)> {
         weight += points;
         found.push(Evidence { kind, agrees: true, detail });
     };
-    if let Some(name) = program.names.iter().find(|n| names_match(server, n)) {
-        let exact = server.names.iter().any(|n| n == name);
+    let names = own_names(server, program);
+    let called = |name: &&String| names.iter().any(|n| same_program(n, name));
+    if let Some(name) = program.names.iter().find(called) {
+        let exact = names.contains(name);
         sign(if exact { 3 } else { 2 }, EvidenceKind::Name, format!("called {name}"));
     }
     if let Some(glob_) = server.paths.iter().find(|p| glob(p, &program.path)) {
@@ -174,7 +177,8 @@ fn signs(server: &Server, program: &Program) -> Option<(u32, Vec<Evidence>)> {
     }
     if !server.needs.is_empty() {
         let arguments = server.arguments.split(&program.args);
-        let need = server.needs.iter().find(|n| n.holds(&arguments, &server.arguments))?;
+        let need =
+            server.needs.iter().find(|n| n.holds(&arguments, &server.arguments, Rigour::Loose))?;
         weight += 3;
         found.push(Evidence {
             kind: EvidenceKind::Argv,
@@ -185,8 +189,10 @@ fn signs(server: &Server, program: &Program) -> Option<(u32, Vec<Evidence>)> {
     Some((weight, found))
 }
 
-fn names_match(server: &Server, name: &str) -> bool {
-    server.names.iter().any(|n| same_program(n, name))
+/// The names under which a program of this kind can be the server.
+fn own_names<'s>(server: &'s Server, program: &Program) -> &'s [String] {
+    let launched = program.runtime.is_none() && server.runtime.is_some();
+    if launched { &server.launchers } else { &server.names }
 }
 
 /// `-S` also means `-S 127.0.0.1:80` and, where attached, `-S127.0.0.1:80`.
@@ -198,11 +204,19 @@ fn option_is(sign: &str, option: &str) -> bool {
 
 /// What the arguments ask for.
 fn purpose(server: &Server, program: &Program, evidence: &mut Vec<Evidence>) -> Purpose {
+    if program.code.is_some() {
+        // What inline code makes of its arguments, nobody knows.
+        return Purpose::Serve;
+    }
     let arguments = server.arguments.split(&program.args);
-    let first = |list: &[crate::invocation::Invocation]| {
-        list.iter().find(|i| i.holds(&arguments, &server.arguments)).map(ToString::to_string)
+    let first = |list: &[Invocation], rigour| {
+        let found = list.iter().find(|i| i.holds(&arguments, &server.arguments, rigour));
+        found.map(ToString::to_string)
     };
-    if let Some(what) = first(&server.manages) {
+    let commands = server.needs.iter().chain(&server.serves);
+    let commands = commands.filter(|i| i.holds(&arguments, &server.arguments, Rigour::Loose));
+    let behind = commands.map(Invocation::words).max().unwrap_or(0);
+    if let Some(what) = first(&server.manages, Rigour::Strict { behind }) {
         evidence.push(Evidence {
             kind: EvidenceKind::Argv,
             agrees: true,
@@ -213,7 +227,7 @@ fn purpose(server: &Server, program: &Program, evidence: &mut Vec<Evidence>) -> 
     if server.serves.is_empty() {
         return Purpose::Serve;
     }
-    match first(&server.serves) {
+    match first(&server.serves, Rigour::Loose) {
         Some(what) => {
             evidence.push(Evidence {
                 kind: EvidenceKind::Argv,

@@ -37,6 +37,7 @@ impl Catalogue {
             match &server.runtime {
                 None => names.extend(server.program_names().into_iter().map(str::to_owned)),
                 Some(runtime) => {
+                    names.extend(server.launchers.iter().cloned());
                     let hosts = self.unwrap.runtimes.iter().filter(|r| r.name == *runtime);
                     names.extend(hosts.flat_map(|r| r.names.iter().cloned()));
                 }

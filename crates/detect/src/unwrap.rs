@@ -9,7 +9,7 @@
 use event::Process;
 
 use crate::catalogue::{Catalogue, Runtime, Wrapper};
-use crate::words::base_name;
+use crate::words::{base_name, glob};
 
 /// A program with its layers taken off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,6 +87,7 @@ impl Catalogue {
                 program = next(program, &wrapper.name, command);
             } else if let Some(runtime) =
                 program.names.iter().find_map(|name| self.runtime_of(name))
+                && !runtime.except.iter().any(|path| glob(path, &program.path))
             {
                 return hosted(runtime, program);
             } else {

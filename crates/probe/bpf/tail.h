@@ -62,8 +62,7 @@ __noinline int put_path(__u64 mnt_address, __u64 dentry_address)
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
 		if (dentry == BPF_CORE_READ(mnt, mnt_root) || dentry == parent) {
 			/* The root of a file system: go on where it is mounted. */
-			struct mount *m =
-				(void *)mnt - bpf_core_field_offset(struct mount, mnt);
+			struct mount *m = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 			struct mount *up = BPF_CORE_READ(m, mnt_parent);
 			if (!up || up == m) {
 				/* Mounted nowhere. A root is called "/"; a file of the

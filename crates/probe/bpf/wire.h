@@ -133,8 +133,8 @@ struct seed_record {
 
 /* Per CPU, so that no counting needs a lock; user space adds them up. */
 struct counters {
-	__u64 execs; /* seen */
-	__u64 crossed; /* sent */
+	__u64 execs;	  /* seen */
+	__u64 crossed;	  /* sent */
 	__u64 lost_execs; /* no room in the ring */
 	__u64 lost_listens;
 	__u64 first_lost; /* boot time of the first loss and of the last */

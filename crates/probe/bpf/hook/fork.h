@@ -12,7 +12,7 @@ int BPF_PROG(on_fork, struct task_struct *creator, struct task_struct *child)
 	if (child->pid != child->tgid)
 		return 0; /* a thread */
 	struct proc_key key = key_of(child);
-	struct proc proc = { .parent = key_of(creator) };
+	struct proc proc = {.parent = key_of(creator)};
 	struct proc *from = bpf_map_lookup_elem(&procs, &proc.parent);
 	if (from)
 		proc.image = from->image;

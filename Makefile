@@ -1,0 +1,59 @@
+# make run    install what is missing, build, watch this machine
+# make test   install what is missing, run every check
+# make help   the others
+
+SHELL := /bin/bash
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+PICKET := target/release/picket
+
+.PHONY: help run build test check unit it bench docs man fmt clean setup setup-test
+
+help:
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+run: build ## install what is missing, build, watch this machine until Ctrl-C
+	$(PICKET) run
+
+build: setup ## build target/release/picket
+	cargo build --release --locked -p picket
+
+test: check unit it ## install what is missing, run every check
+
+check: setup-test ## formatting, lints, licences of the prose and scripts
+	scripts/check.sh
+
+unit: setup-test ## unit tests and doc tests of all crates
+	cargo test --locked --workspace --lib --bins
+
+it: setup-test ## integration tests: real kernel events, real servers
+	scripts/test-servers-setup.sh
+	cargo test --locked -p picket-probe --test '*'
+	cargo test --locked -p picket --test it
+
+bench: build ## measure, and write docs/figures.md (about 30 minutes)
+	bench/setup.sh
+	cargo run --release --locked -p picket-bench
+
+docs: ## write docs/schema from the types
+	cargo build --locked -p picket
+	mkdir -p docs/schema
+	for what in catalogue unwrap recipe config; do \
+		target/debug/picket schema $$what > docs/schema/$$what.json; done
+
+man: build ## write manual pages and completions to target/man and target/completions
+	$(PICKET) man target/man
+	mkdir -p target/completions
+	for shell in bash zsh fish; do $(PICKET) completions $$shell > target/completions/picket.$$shell; done
+
+fmt: ## format Rust and C
+	cargo fmt
+	clang-format -i crates/probe/bpf/*.h crates/probe/bpf/*.c crates/probe/bpf/hook/*.h
+
+clean: ## remove everything that was built
+	cargo clean
+
+setup:
+	scripts/setup.sh build
+
+setup-test:
+	scripts/setup.sh test

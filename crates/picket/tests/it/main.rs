@@ -1,0 +1,23 @@
+//! The integration tests: the real binary, real kernel events, real web servers.
+//!
+//! One binary; a test is a function or, for the servers, a row of `servers.yaml`. Names with
+//! `root::` need root. Run some by a part of their name: `cargo test -p picket --test it nginx`.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
+
+mod harness;
+mod servers;
+mod silence;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    let args = Arguments::from_args();
+    let mut trials: Vec<Trial> = Vec::new();
+    trials.extend(servers::trials());
+    trials.extend(silence::trials());
+    let conclusion = libtest_mimic::run(&args, trials);
+    harness::stop_shared();
+    conclusion.exit_code()
+}
