@@ -1,14 +1,16 @@
 //! The same storm under each tool in turn: what does each add?
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use crate::coverage::Coverage;
 use crate::interrupt;
-use crate::progress;
 use crate::scratch::Scratch;
 use crate::stats::Sample;
 use crate::storm::{self, Took};
 use crate::tool::Tool;
+use crate::{interrupt, procfs, progress};
 use std::time::Duration;
 
 /// Before a storm, so that a tool's start is over, and after it, so that its work is done.
@@ -38,8 +40,10 @@ pub(crate) struct Standing {
     pub(crate) name: &'static str,
     /// Time on the clock against that of the same round without a tool.
     pub(crate) ratios: Sample,
-    /// CPU time of all storms against that of all storms without a tool.
+    /// CPU time of all storms and of the tool, against that of all storms without a tool.
     pub(crate) cpu_ratio: f64,
+    /// How far off that may be, with 95 % confidence, because CPU time is told in ticks.
+    pub(crate) cpu_error: f64,
     /// Microseconds for an execution.
     pub(crate) micros: Sample,
     /// CPU seconds of the tool's own processes for 100,000 executions.
@@ -103,6 +107,7 @@ fn one_run(contestant: &mut Contestant, scratch: &Scratch, execs: u32) -> Result
     Ok(())
 }
 
+#[expect(clippy::cast_precision_loss, reason = "some 100,000")]
 fn standing(one: &Contestant, none: &[Run], execs: u32) -> Standing {
     let not_measured = one.tool.as_ref().err().map(|error| format!("{error:#}"));
     if not_measured.is_some() {
@@ -113,13 +118,15 @@ fn standing(one: &Contestant, none: &[Run], execs: u32) -> Standing {
     let total = one.runs.len() as u64 * u64::from(execs);
     let own: Duration = one.runs.iter().map(|run| run.own).sum();
     let ratios = one.runs.iter().zip(none).map(|(run, none)| seconds(run) / seconds(none));
+    // Two standard deviations, of two sums.
+    let scatter = 2.0 * (2.0 * one.runs.len() as f64).sqrt() * procfs::OWN_CPU_SCATTER;
     let micros = one.runs.iter().map(|run| seconds(run) * 1e6 / f64::from(execs));
-    #[expect(clippy::cast_precision_loss, reason = "some 100,000")]
     let own_cpu = own.as_secs_f64() * 1e5 / total as f64;
     Standing {
         name: one.name,
         ratios: Sample::new(ratios.collect()),
-        cpu_ratio: cpu(&one.runs) / cpu(none),
+        cpu_ratio: (cpu(&one.runs) + own.as_secs_f64()) / cpu(none),
+        cpu_error: scatter / cpu(none),
         micros: Sample::new(micros.collect()),
         own_cpu,
         execs: total,

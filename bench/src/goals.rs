@@ -2,6 +2,7 @@
 
 use crate::Figures;
 use crate::contest::Standing;
+use crate::latency::Latency;
 use crate::loss::Burst;
 
 const P99_MS: f64 = 1.0;
@@ -16,10 +17,36 @@ pub(crate) struct Goal {
     pub(crate) what: &'static str,
     pub(crate) measured: String,
     pub(crate) goal: String,
-    /// Absent when it was not measured.
-    pub(crate) met: Option<bool>,
-    /// Broken means that picket is broken, not that it is slow.
+    pub(crate) verdict: Verdict,
+    /// Missed means that picket is broken, not that it is slow.
     pub(crate) hard: bool,
+}
+
+/// How a figure stands to its goal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Met,
+    Missed,
+    /// The measurement is too coarse to tell.
+    Undecided,
+    NotMeasured,
+}
+
+impl Verdict {
+    fn of(met: bool) -> Self {
+        if met { Self::Met } else { Self::Missed }
+    }
+
+    /// Whether a value that lies between the two is at most this.
+    fn of_interval(low: f64, high: f64, most: f64) -> Self {
+        if high <= most {
+            Self::Met
+        } else if low > most {
+            Self::Missed
+        } else {
+            Self::Undecided
+        }
+    }
 }
 
 /// All goals.
@@ -30,57 +57,76 @@ pub(crate) fn all(figures: &Figures) -> Vec<Goal> {
     goals
 }
 
-fn soft(what: &'static str, measured: String, goal: String, met: bool) -> Goal {
-    Goal { what, measured, goal, met: Some(met), hard: false }
+fn soft(what: &'static str, measured: String, goal: String, verdict: Verdict) -> Goal {
+    Goal { what, measured, goal, verdict, hard: false }
 }
 
 fn hard(what: &'static str, measured: String, goal: &str, met: bool) -> Goal {
-    Goal { what, measured, goal: goal.to_owned(), met: Some(met), hard: true }
+    Goal { what, measured, goal: goal.to_owned(), verdict: Verdict::of(met), hard: true }
+}
+
+fn under(what: &'static str, value: f64, limit: f64, unit: &str, digits: usize) -> Goal {
+    let measured = format!("{value:.digits$} {unit}");
+    soft(what, measured, format!("under {limit} {unit}"), Verdict::of(value < limit))
 }
 
 fn speed(figures: &Figures) -> Vec<Goal> {
-    let latency = &figures.latency;
-    let mut goals: Vec<Goal> = [
-        ("execution to JSON line, p99, as picket says", &latency.own),
-        ("vfork to JSON line read by another process, p99", &latency.whole),
-    ]
-    .into_iter()
-    .map(|(what, sample)| {
-        let p99 = sample.quantile(0.99);
-        soft(what, format!("{p99:.2} ms"), format!("under {P99_MS} ms"), p99 < P99_MS)
-    })
-    .collect();
+    let Latency { own, whole, .. } = &figures.latency;
+    let what = "vfork to JSON line read by another process, p99";
+    let mut goals = vec![
+        under("execution to JSON line, p99, as picket says", own.quantile(0.99), P99_MS, "ms", 2),
+        under(what, whole.quantile(0.99), P99_MS, "ms", 2),
+    ];
     if let Some(picket) = figures.standing("picket") {
-        let median = picket.ratios.median();
-        goals.push(soft(
-            "storm of executions, against no tool",
-            format!("{median:.3}"),
-            format!("at most {RATIO}"),
-            median <= RATIO,
-        ));
-        goals.push(share(picket, figures.standing("execsnoop")));
+        goals.extend(cost(picket));
+        let execsnoop = figures.standing("execsnoop").filter(|peer| peer.not_measured.is_none());
+        goals.extend(shares(picket, execsnoop));
     }
     goals
 }
 
+/// What a storm costs under picket.
+fn cost(picket: &Standing) -> [Goal; 2] {
+    let (low, high) = picket.ratios.median_interval();
+    let goal = || format!("at most {RATIO}");
+    let time = format!("{:.3} ({low:.3} to {high:.3})", picket.ratios.median());
+    let verdict = Verdict::of_interval(low, high, RATIO);
+    let cpu = format!("{:.3}", picket.cpu_ratio);
+    [
+        soft("storm of executions, time against no tool", time, goal(), verdict),
+        soft(
+            "storm of executions, CPU time against no tool",
+            cpu,
+            goal(),
+            Verdict::of(picket.cpu_ratio <= RATIO),
+        ),
+    ]
+}
+
 /// What picket adds, as a part of what execsnoop adds.
-fn share(picket: &Standing, execsnoop: Option<&Standing>) -> Goal {
-    let added = |standing: &Standing| standing.ratios.median() - 1.0;
-    let execsnoop = execsnoop.filter(|standing| standing.not_measured.is_none());
-    let share = execsnoop.map(|standing| (added(picket) / added(standing), added(standing)));
-    let (measured, met) = match share {
-        None => ("not measured".to_owned(), None),
-        Some((_, theirs)) if theirs <= 0.0 => ("execsnoop added nothing".to_owned(), None),
-        Some((share, _)) => (format!("{share:.2}"), Some(share <= SHARE_OF_EXECSNOOP)),
+fn shares(picket: &Standing, execsnoop: Option<&Standing>) -> [Goal; 2] {
+    let goal = || format!("at most {SHARE_OF_EXECSNOOP}");
+    let time = "time it adds, as a part of what execsnoop adds";
+    let cpu = "CPU time it adds, as a part of what execsnoop adds";
+    let Some(execsnoop) = execsnoop else {
+        return [time, cpu].map(|what| soft(what, "–".into(), goal(), Verdict::NotMeasured));
     };
-    let goal = format!("at most {SHARE_OF_EXECSNOOP}");
-    Goal {
-        what: "what it adds, as a part of what execsnoop adds",
-        measured,
-        goal,
-        met,
-        hard: false,
-    }
+    let share = |ours: f64, theirs: f64| (ours - 1.0) / (theirs - 1.0);
+    let (our_low, our_high) = picket.ratios.median_interval();
+    let (their_low, their_high) = execsnoop.ratios.median_interval();
+    // Where execsnoop may add nothing, there is nothing to compare with.
+    let verdict = if their_low <= 1.0 {
+        Verdict::Undecided
+    } else {
+        let (low, high) = (share(our_low, their_high), share(our_high, their_low));
+        Verdict::of_interval(low, high, SHARE_OF_EXECSNOOP)
+    };
+    let median = share(picket.ratios.median(), execsnoop.ratios.median());
+    let of_cpu = share(picket.cpu_ratio, execsnoop.cpu_ratio);
+    [
+        soft(time, format!("{median:.2}"), goal(), verdict),
+        soft(cpu, format!("{of_cpu:.2}"), goal(), Verdict::of(of_cpu <= SHARE_OF_EXECSNOOP)),
+    ]
 }
 
 fn size(figures: &Figures) -> Vec<Goal> {
@@ -89,26 +135,10 @@ fn size(figures: &Figures) -> Vec<Goal> {
     let peak = memories.iter().map(|memory| memory.peak).max().unwrap_or(0);
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let peak = peak as f64 / 1024.0;
-    let (ready, stop) = (life.ready.max(), life.stop.max());
     vec![
-        soft(
-            "resident memory, largest peak",
-            format!("{peak:.1} MiB"),
-            format!("under {RESIDENT_MIB} MiB"),
-            peak < RESIDENT_MIB,
-        ),
-        soft(
-            "start to ready, slowest",
-            format!("{ready:.0} ms"),
-            format!("under {READY_MS} ms"),
-            ready < READY_MS,
-        ),
-        soft(
-            "SIGINT to exit, slowest",
-            format!("{stop:.0} ms"),
-            format!("under {STOP_MS} ms"),
-            stop < STOP_MS,
-        ),
+        under("resident memory, largest peak", peak, RESIDENT_MIB, "MiB", 1),
+        under("start to ready, slowest", life.ready.max(), READY_MS, "ms", 0),
+        under("SIGINT to exit, slowest", life.stop.max(), STOP_MS, "ms", 0),
     ]
 }
 
@@ -140,4 +170,16 @@ fn truth(figures: &Figures) -> Vec<Goal> {
         coverage.lost > 0 && coverage.seen >= *executed && coverage.state == "degraded",
     ));
     goals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_around_the_goal_decides_nothing() {
+        assert_eq!(Verdict::of_interval(1.0, 1.01, 1.02), Verdict::Met);
+        assert_eq!(Verdict::of_interval(1.0, 1.03, 1.02), Verdict::Undecided);
+        assert_eq!(Verdict::of_interval(1.025, 1.03, 1.02), Verdict::Missed);
+    }
 }

@@ -31,6 +31,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
 use crate::contest::{Contestant, Standing};
+use crate::goals::Verdict;
 use crate::machine::Machine;
 use crate::scratch::Scratch;
 use crate::sensor::Picket;
@@ -137,7 +138,8 @@ fn bench(args: &Args) -> Result<Vec<&'static str>> {
         figures::rewrite(&args.output, &section)?;
         progress(&format!("wrote {}", args.output.display()));
     }
-    let broken = goals::all(&figures).into_iter().filter(|g| g.hard && g.met == Some(false));
+    let broken =
+        goals::all(&figures).into_iter().filter(|g| g.hard && g.verdict == Verdict::Missed);
     Ok(broken.map(|goal| goal.what).collect())
 }
 

@@ -20,6 +20,9 @@ pub(crate) fn cpu(pid: u32) -> Result<Duration> {
     Ok(Duration::from_nanos(total))
 }
 
+/// By how much the difference of two `own_cpu` scatters: four counters, each in ticks of 10 ms.
+pub(crate) const OWN_CPU_SCATTER: f64 = 0.0082;
+
 /// CPU time of this process and of the children it has waited for. In ticks of 10 ms, so that
 /// only the sum over many runs is precise.
 pub(crate) fn own_cpu() -> Result<Duration> {

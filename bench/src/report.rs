@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::Figures;
 use crate::contest::Standing;
-use crate::goals::{self, Goal};
+use crate::goals::{self, Goal, Verdict};
 use crate::procfs::Memory;
 use crate::stats::Sample;
 
@@ -47,11 +47,12 @@ fn goals(figures: &Figures) -> String {
 }
 
 fn verdict(goal: &Goal) -> &'static str {
-    match (goal.met, goal.hard) {
-        (Some(true), _) => "met",
-        (Some(false), true) => "**broken**",
-        (Some(false), false) => "**not met**",
-        (None, _) => "not measured",
+    match (goal.verdict, goal.hard) {
+        (Verdict::Met, _) => "met",
+        (Verdict::Missed, true) => "**broken**",
+        (Verdict::Missed, false) => "**not met**",
+        (Verdict::Undecided, _) => "undecided: the interval spans the goal",
+        (Verdict::NotMeasured, _) => "not measured",
     }
 }
 
@@ -63,16 +64,15 @@ fn storms(figures: &Figures) -> String {
         "tool",
         "time against none: median (quartiles)",
         "95 % interval of the median",
-        "CPU time against none",
+        "CPU time, the tool's included, against none",
         "µs per execution",
-        "CPU seconds of the tool itself per 100,000",
+        "CPU seconds of the tool's processes per 100,000",
     ];
     format!(
         "## A storm of executions\n\n{execs} times vfork, execve and wait of a tiny static program \
          under each tool, in {rounds} rounds; each round has one storm under each tool, and the \
-         order rotates. Before each of its storms picket saw {} executions, so that its tables \
-         were as full as after hours of use.\n\n{}",
-        figures.warm_up,
+         order rotates.{}\n\n{}",
+        warm_up(figures.warm_up),
         table(&header, rows)
     )
 }
@@ -88,7 +88,7 @@ fn standing(one: &Standing) -> [String; 6] {
         one.name.to_owned(),
         format!("{:.3} ({:.3} to {:.3})", one.ratios.median(), quartiles.0, quartiles.1),
         format!("{low:.3} to {high:.3}"),
-        format!("{:.3}", one.cpu_ratio),
+        format!("{:.3} ± {:.3}", one.cpu_ratio, one.cpu_error),
         format!("{:.1}", one.micros.median()),
         format!("{:.2}", one.own_cpu),
     ]
@@ -103,7 +103,7 @@ fn kernel(figures: &Figures) -> String {
     let header = ["tool", "ns for a process: fork, exec, exit", "of which each hook"];
     format!(
         "## Inside the kernel\n\nThe kernel's own statistics of eBPF programs (they cost some \
-         20 ns a run themselves), in a storm of its own; picket's tables were full, as above.\n\n{}",
+         20 ns a run themselves), in a storm of its own.{}\n\n{}",
         table(&header, rows)
     )
 }

@@ -211,6 +211,13 @@ pub struct Runtime {
     /// Options followed by a module to run, ending the runtime's own options (`-m`).
     #[serde(default)]
     pub module: Vec<String>,
+    /// Options followed by a script to run (`php -f`).
+    #[serde(default)]
+    pub script: Vec<String>,
+    /// Whether `--` only parts sections and nothing is a script (Erlang): everything counts as
+    /// the runtime's own options.
+    #[serde(default)]
+    pub sections: bool,
     /// Options followed by an archive to run (`-jar`).
     #[serde(default)]
     pub archive: Vec<String>,

@@ -236,7 +236,16 @@ fn hosted(runtime: &Runtime, mut program: Program) -> Program {
     program.runtime = Some(runtime.name.clone());
     program.path = String::new();
     program.names = Vec::new();
-    let mut args = std::mem::take(&mut program.args).into_iter().peekable();
+    let args = std::mem::take(&mut program.args);
+    if runtime.sections {
+        let mut sections = args.into_iter().filter(|arg| arg != "--");
+        program.options =
+            sections.by_ref().take_while(|arg| !runtime.module.contains(arg)).collect();
+        program.module = sections.next();
+        program.args = sections.collect();
+        return program;
+    }
+    let mut args = args.into_iter().peekable();
     while let Some(arg) = args.next() {
         if arg == "--" {
             target(runtime, &mut program, args.next());
@@ -282,6 +291,10 @@ fn option(
     let long = runtime.words || arg.starts_with("--") || arg.starts_with('+');
     if long || name.len() > 2 && (special(&runtime.code) || special(&runtime.values)) {
         let mut value = || attached.clone().or_else(|| args.next());
+        if special(&runtime.script) {
+            script(program, value());
+            return Flow::Continue;
+        }
         if special(&runtime.code) {
             program.code = value();
             return if runtime.code_is_last { Flow::Stop } else { Flow::Continue };
@@ -320,6 +333,10 @@ fn option(
             program.module = value();
             return Flow::Stop;
         }
+        if has(&runtime.script, &name) {
+            script(program, value());
+            return Flow::Continue;
+        }
         if has(&runtime.values, &name) {
             if rest.is_empty() {
                 program.options.extend(args.next());
@@ -333,11 +350,18 @@ fn option(
     Flow::Continue
 }
 
+fn script(program: &mut Program, path: Option<String>) {
+    if let Some(path) = path {
+        program.names = vec![base_name(&path).to_owned()];
+        program.path = path;
+    }
+}
+
 /// The first word behind a runtime's options.
 fn target(runtime: &Runtime, program: &mut Program, word: Option<String>) {
     let Some(word) = word else { return };
-    if program.code.is_some() && !runtime.class {
-        // `perl -e CODE word`: the word is an argument of the code.
+    if (program.code.is_some() || !program.path.is_empty()) && !runtime.class {
+        // `perl -e CODE word`, `php -f FILE word`: the word is an argument of the code.
         program.args.push(word);
         return;
     }
