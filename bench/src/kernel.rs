@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::interrupt;
 use crate::procfs;
 use crate::scratch::Scratch;
-use crate::storm;
+use crate::storm::{self, Length};
 use crate::tool::Tool;
 
 const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
@@ -29,18 +29,18 @@ impl Cost {
 
 /// Runs a storm under each tool with the statistics on. They cost time themselves, so these
 /// storms are not timed.
-pub(crate) fn measure(tools: &[&dyn Tool], scratch: &Scratch, execs: u32) -> Result<Vec<Cost>> {
+pub(crate) fn measure(tools: &[&dyn Tool], scratch: &Scratch, length: Length) -> Result<Vec<Cost>> {
     let _on = Statistics::on()?;
-    tools.iter().map(|tool| cost(*tool, scratch, execs)).collect()
+    tools.iter().map(|tool| cost(*tool, scratch, length)).collect()
 }
 
-fn cost(tool: &dyn Tool, scratch: &Scratch, execs: u32) -> Result<Cost> {
+fn cost(tool: &dyn Tool, scratch: &Scratch, length: Length) -> Result<Cost> {
     interrupt::check()?;
     let running = tool.start()?;
     let pid = running.pids().into_iter().next().context("a tool without a process")?;
-    storm::run(&scratch.benign, tool.warm_up())?;
+    storm::run(&scratch.benign, length.warm_up)?;
     let before = procfs::bpf(pid)?;
-    storm::run(&scratch.benign, execs)?;
+    storm::run(&scratch.benign, length.execs)?;
     let after = procfs::bpf(pid)?;
     running.stop()?;
     let mut hooks = Vec::new();
@@ -49,7 +49,7 @@ fn cost(tool: &dyn Tool, scratch: &Scratch, execs: u32) -> Result<Cost> {
         let runs = program.run_count.saturating_sub(then.run_count);
         let ns = program.run_time_ns.saturating_sub(then.run_time_ns);
         // Others run for sockets, or not at all in a storm.
-        if runs > u64::from(execs) / 2 {
+        if runs > u64::from(length.execs) / 2 {
             #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
             hooks.push((program.hook, ns as f64 / runs as f64));
         }

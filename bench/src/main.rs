@@ -35,6 +35,7 @@ use crate::goals::Verdict;
 use crate::machine::Machine;
 use crate::scratch::Scratch;
 use crate::sensor::Picket;
+use crate::storm::Length;
 use crate::tool::{Nothing, Tool};
 
 /// Measures picket and writes docs/figures.md. Needs root; about 30 minutes on a quiet machine.
@@ -52,7 +53,7 @@ struct Args {
     /// picket to measure [default: the one beside this program]
     #[arg(long, value_name = "FILE")]
     picket: Option<PathBuf>,
-    /// Rounds of storms [default: 50, quick 4]
+    /// Rounds of storms [default: 40, quick 4]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
 }
@@ -61,8 +62,7 @@ struct Args {
 struct Amount {
     detections: u32,
     rounds: u32,
-    warm_up: u32,
-    execs: u32,
+    length: Length,
     storm: u32,
     repetitions: u32,
     burst: u32,
@@ -70,10 +70,9 @@ struct Amount {
 
 const FULL: Amount = Amount {
     detections: 2000,
-    rounds: 50,
-    // More than picket's largest table holds.
-    warm_up: 70_000,
-    execs: 2500,
+    rounds: 40,
+    // The warm-up is more than picket's largest table holds.
+    length: Length { warm_up: 70_000, execs: 10_000 },
     storm: 20_000,
     repetitions: 20,
     burst: 1000,
@@ -81,8 +80,7 @@ const FULL: Amount = Amount {
 const QUICK: Amount = Amount {
     detections: 100,
     rounds: 4,
-    warm_up: 0,
-    execs: 500,
+    length: Length { warm_up: 0, execs: 500 },
     storm: 1000,
     repetitions: 3,
     burst: 300,
@@ -163,7 +161,7 @@ fn measure(args: &Args) -> Result<Figures> {
     let rounds = args.rounds.unwrap_or(amount.rounds);
     let (standings, costs) = compare(&picket, &scratch, args.quick, rounds, &amount)?;
     let load_after = machine::load();
-    let warm_up = amount.warm_up;
+    let warm_up = amount.length.warm_up;
     Ok(Figures {
         version,
         machine,
@@ -187,16 +185,16 @@ fn compare(
 ) -> Result<(Vec<Standing>, Vec<kernel::Cost>)> {
     let mut contestants = vec![
         Contestant::new("none", Ok(Box::new(Nothing))),
-        Contestant::new("picket", Ok(Box::new(picket.clone().warmed_up(amount.warm_up)))),
+        Contestant::new("picket", Ok(Box::new(picket.clone()))),
     ];
     if !quick {
         contestants.extend(peers(scratch));
     }
-    let standings = contest::run(&mut contestants, scratch, rounds, amount.execs)?;
+    let standings = contest::run(&mut contestants, scratch, rounds, amount.length)?;
     progress("inside the kernel");
     let with_programs = contestants.iter().filter(|c| ["picket", "execsnoop"].contains(&c.name));
     let tools: Vec<&dyn Tool> = with_programs.filter_map(|c| c.tool.as_deref().ok()).collect();
-    let costs = kernel::measure(&tools, scratch, amount.storm)?;
+    let costs = kernel::measure(&tools, scratch, Length { execs: amount.storm, ..amount.length })?;
     Ok((standings, costs))
 }
 

@@ -94,6 +94,17 @@ fn standing(one: &Standing) -> [String; 6] {
     ]
 }
 
+/// What came before each storm.
+fn warm_up(execs: u32) -> String {
+    if execs == 0 {
+        return String::new();
+    }
+    format!(
+        " Before each storm came {execs} executions that were not measured, so that picket's tables were \
+         as full as after hours of use."
+    )
+}
+
 fn kernel(figures: &Figures) -> String {
     let rows = figures.costs.iter().map(|cost| {
         let hooks: Vec<String> =
@@ -104,6 +115,7 @@ fn kernel(figures: &Figures) -> String {
     format!(
         "## Inside the kernel\n\nThe kernel's own statistics of eBPF programs (they cost some \
          20 ns a run themselves), in a storm of its own.{}\n\n{}",
+        warm_up(figures.warm_up),
         table(&header, rows)
     )
 }

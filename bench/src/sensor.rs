@@ -24,7 +24,6 @@ const READY: &str = "picket: watching, ";
 pub(crate) struct Picket {
     binary: PathBuf,
     options: Vec<OsString>,
-    warm_up: u32,
 }
 
 impl Picket {
@@ -33,12 +32,7 @@ impl Picket {
         let mut all: Vec<OsString> = vec!["run".into(), "--format".into(), "json".into()];
         all.extend(["--config".into(), config.into()]);
         all.extend(options.iter().map(Into::into));
-        Self { binary: binary.to_owned(), options: all, warm_up: 0 }
-    }
-
-    /// The same, with so many executions before a measured storm.
-    pub(crate) fn warmed_up(self, warm_up: u32) -> Self {
-        Self { warm_up, ..self }
+        Self { binary: binary.to_owned(), options: all }
     }
 
     /// Starts it and waits until it is ready.
@@ -65,10 +59,6 @@ impl Picket {
 impl Tool for Picket {
     fn name(&self) -> &'static str {
         "picket"
-    }
-
-    fn warm_up(&self) -> u32 {
-        self.warm_up
     }
 
     fn start(&self) -> Result<Box<dyn Running>> {

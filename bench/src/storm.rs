@@ -18,6 +18,16 @@ pub(crate) struct Took {
     pub(crate) cpu: Duration,
 }
 
+/// How long a storm is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Length {
+    /// Executions before it is measured, to fill a tool's tables as hours of use would. Every
+    /// tool gets them, and no tool, too: the kernel has work left over from them.
+    pub(crate) warm_up: u32,
+    /// Executions that are measured.
+    pub(crate) execs: u32,
+}
+
 /// Executes the program `execs` times, each time waiting for its end.
 ///
 /// The standard library starts it by `posix_spawn`, that is vfork and execve. The storm stays on

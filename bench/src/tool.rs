@@ -13,10 +13,6 @@ use crate::procfs;
 pub(crate) trait Tool {
     /// Its name in the tables.
     fn name(&self) -> &'static str;
-    /// Executions before a measured storm, to fill its tables as hours of use would.
-    fn warm_up(&self) -> u32 {
-        0
-    }
     /// Starts it; it sees executions when this returns.
     fn start(&self) -> Result<Box<dyn Running>>;
 }

@@ -47,15 +47,34 @@ pub fn yaml<T: DeserializeOwned>(path: &str, text: &str) -> Result<T, ParseError
             path: path.to_owned(),
             line: location.as_ref().map_or(1, |l| l.line().max(1)),
             column: location.as_ref().map_or(1, |l| l.column().max(1)),
-            message: plain(&message),
+            message: match location {
+                Some(at) => with_culprit(plain(&message), text, at.line(), at.column()),
+                None => plain(&message),
+            },
         }
     })
+}
+
+/// Where the library only says that a number is wrong, the number and what would be right.
+fn with_culprit(message: String, text: &str, line: u64, column: u64) -> String {
+    let range = match message.as_str() {
+        "invalid u16" => "a number from 0 to 65535",
+        "invalid u32" => "a number from 0 to 4294967295",
+        "invalid u64" | "invalid usize" => "a number from 0 up",
+        _ => return message,
+    };
+    let index = |n: u64| usize::try_from(n.saturating_sub(1)).unwrap_or(usize::MAX);
+    let rest: String =
+        text.lines().nth(index(line)).unwrap_or("").chars().skip(index(column)).collect();
+    let end = rest.find([',', ']', '}', '#', ' ']).unwrap_or(rest.len());
+    format!("{:?} is out of place: expected {range}", &rest[..end])
 }
 
 /// The library repeats the place in its message; ours already stands before it.
 fn plain(message: &str) -> String {
     let first = message.lines().next().unwrap_or(message);
-    let end = first.find(" at line ").unwrap_or(first.len());
+    let ends = [" at line ", ", set DuplicateKeyPolicy"].map(|end| first.find(end));
+    let end = ends.into_iter().flatten().min().unwrap_or(first.len());
     let start = match first.find(": ") {
         Some(i) if first.starts_with("error: line ") => i + 2,
         _ => 0,

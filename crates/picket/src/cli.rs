@@ -13,6 +13,7 @@ Examples:
   picket run                          watch this machine
   picket run --format json | jq .     the same, as JSON lines
   picket identify /usr/sbin/nginx     which web server is this file?
+  picket identify -- nohup php -S :80 which one would this command line start?
   picket doctor                       can picket work here, and if not, why?
 
 Exit codes: 0 fine, 1 failure, 2 wrong usage.")]
@@ -120,8 +121,8 @@ pub(crate) struct IdentifyArgs {
     /// A running process
     #[arg(long)]
     pub(crate) pid: Option<u32>,
-    /// A command line that nobody has run: everything behind this option
-    #[arg(long, num_args = 1.., allow_hyphen_values = true, trailing_var_arg = true, value_name = "WORD")]
+    /// A command line that nobody has run
+    #[arg(last = true, value_name = "WORD")]
     pub(crate) command: Vec<String>,
 }
 

@@ -181,7 +181,7 @@ impl Pipeline<'_> {
             return Ok(true);
         }
         if stdout.contains(PollFlags::ERR) {
-            anyhow::bail!("the reader of stdout has gone away");
+            anyhow::bail!(sink::READER_GONE);
         }
         Ok(failed.contains(PollFlags::IN))
     }

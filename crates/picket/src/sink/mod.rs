@@ -20,6 +20,9 @@ use crate::cli::Format;
 /// Records that may wait to be written. Beyond it they are dropped, and counted.
 const QUEUE: usize = 2048;
 
+/// What is said when nobody reads stdout any more.
+pub(crate) const READER_GONE: &str = "the reader of stdout has gone away";
+
 /// Writes a line of picket's own log to stderr.
 pub(crate) fn log(line: &str) {
     // Nowhere is left to say that stderr cannot be written to.
@@ -35,7 +38,8 @@ pub(crate) fn print(line: &str) -> Result<()> {
 /// What a failed write means, and how to fix it.
 fn explain(error: io::Error) -> anyhow::Error {
     let how = match error.kind() {
-        io::ErrorKind::BrokenPipe => "the reader of stdout has gone away",
+        // The same words wherever it is noticed first.
+        io::ErrorKind::BrokenPipe => return anyhow::anyhow!(READER_GONE),
         io::ErrorKind::StorageFull => "the disk is full: make room, or write elsewhere",
         _ => "stdout cannot be written to",
     };

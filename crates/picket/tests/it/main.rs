@@ -4,7 +4,11 @@
 //! `root::` need root. Run some by a part of their name: `cargo test -p picket --test it nginx`.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
+mod architecture;
+mod docs;
 mod harness;
+mod input;
+mod lifecycle;
 mod servers;
 mod silence;
 
@@ -17,6 +21,10 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(servers::trials());
     trials.extend(silence::trials());
+    trials.extend(lifecycle::trials());
+    trials.extend(input::trials());
+    trials.extend(docs::trials());
+    trials.extend(architecture::trials());
     let conclusion = libtest_mimic::run(&args, trials);
     harness::stop_shared();
     conclusion.exit_code()
