@@ -26,7 +26,7 @@ pub struct Settings {
 }
 
 /// Detections whose servers are remembered, so that a listener can confirm them.
-const REMEMBERED: usize = 4096;
+const REMEMBERED: usize = 1024;
 /// Directories that anyone may write to.
 const ANYONES: &[&str] = &["/tmp/", "/var/tmp/", "/dev/shm/", "/run/user/", "/run/lock/"];
 

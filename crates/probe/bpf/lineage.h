@@ -58,15 +58,26 @@ static __always_inline __u64 keep_image(struct counters *c, struct task_struct *
 	struct proc *known = bpf_map_lookup_elem(&procs, &key);
 	if (known) {
 		known->image = id;
+		known->own_image = 1;
 		return id;
 	}
 	struct proc proc = {
 		.parent = key_of(task->real_parent),
 		.image = id,
+		.own_image = 1,
 	};
 	if (bpf_map_update_elem(&procs, &key, &proc, BPF_ANY))
 		c->lost_lineage++;
 	return id;
+}
+
+/* Someone may ask for the current process when it is gone. */
+static __always_inline void keep_current(struct task_struct *task)
+{
+	struct proc_key key = key_of(task);
+	struct proc *proc = bpf_map_lookup_elem(&procs, &key);
+	if (proc)
+		proc->keep = 1;
 }
 
 #endif

@@ -10,7 +10,7 @@
 /* Executions have a ring of their own, so that no flood of another kind can starve them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4 << 20);
+	__uint(max_entries, 2 << 20);
 } execs SEC(".maps");
 
 struct {

@@ -49,7 +49,9 @@ struct proc_key {
 struct proc {
 	struct proc_key parent;
 	__u64 image;
-	__u64 exited; /* boot time, 0 while it lives */
+	__u64 exited;	 /* boot time, 0 while it lives */
+	__u32 own_image; /* it executed; else the image is its parent's */
+	__u32 keep;	 /* somebody may still ask for it when it is gone */
 };
 
 /* What a process runs, kept for when it is gone. Shared by all that fork from it. */

@@ -57,7 +57,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { everything: false, ring_bytes: 4 << 20, processes: 65536, files: 32768 }
+        Self { everything: false, ring_bytes: 2 << 20, processes: 65536, files: 32768 }
     }
 }
 

@@ -66,6 +66,11 @@ fn ancestor(skel: &ProbeSkel<'_>, clock: &Clock, process: ProcessKey) -> Ancesto
         alive,
         ..Ancestor::default()
     };
+    // What a seeded process runs was asked already; that it could not be told does not change.
+    let ask = match &image {
+        None => true,
+        Some(image) => image.path_len > 1 && image.path[0] != b'/'.cast_signed(),
+    };
     if let Some(image) = image {
         found.comm = decode::c_text(&image.comm);
         let path = cut(&image.path, image.path_len);
@@ -74,19 +79,14 @@ fn ancestor(skel: &ProbeSkel<'_>, clock: &Clock, process: ProcessKey) -> Ancesto
         let args = cut(&image.args, image.args_len);
         found.args = decode::arguments(&args, !args.ends_with(&[0]));
     }
-    // A relative path, or nothing at all: the living can still be asked.
-    let vague = found.exe.as_deref().is_none_or(|path| !path.starts_with('/'));
-    if alive && vague && procfs::is_still(process.pid, process.start_boot_ns) {
-        if let Some(path) = procfs::exe(process.pid) {
-            found.exe = Some(path);
-        }
+    if alive && ask && procfs::is_still(process.pid, process.start_boot_ns) {
+        found.exe = procfs::exe(process.pid).or(found.exe);
         if found.args.is_empty() {
-            found.args =
-                decode::arguments(&procfs::cmdline(process.pid).unwrap_or_default(), false);
+            let args = procfs::cmdline(process.pid).unwrap_or_default();
+            found.args = decode::arguments(&args, false);
         }
         if found.comm.is_empty() {
-            let comm = std::fs::read(format!("/proc/{}/comm", process.pid)).unwrap_or_default();
-            found.comm = decode::text(comm.trim_ascii_end());
+            found.comm = decode::text(&procfs::comm(process.pid).unwrap_or_default());
         }
     }
     found

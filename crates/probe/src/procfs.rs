@@ -26,6 +26,11 @@ pub(crate) fn cmdline(pid: u32) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// The kernel's short name for a process, raw.
+pub(crate) fn comm(pid: u32) -> Option<Vec<u8>> {
+    Some(fs::read(format!("/proc/{pid}/comm")).ok()?.trim_ascii_end().to_vec())
+}
+
 /// When a process started, in clock ticks since boot.
 pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

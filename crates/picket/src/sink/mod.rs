@@ -18,7 +18,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::cli::Format;
 
 /// Records that may wait to be written. Beyond it they are dropped, and counted.
-const QUEUE: usize = 2048;
+const QUEUE: usize = 1024;
 
 /// What is said when nobody reads stdout any more.
 pub(crate) const READER_GONE: &str = "the reader of stdout has gone away";

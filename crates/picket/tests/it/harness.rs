@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -208,8 +208,13 @@ pub(crate) fn stop_shared() {
 }
 
 /// Waits for a child to end, but not for ever.
-pub(crate) fn wait(child: &mut Child) -> std::process::ExitStatus {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) fn wait(child: &mut Child) -> ExitStatus {
+    wait_long(child, PATIENCE)
+}
+
+/// Waits for a child that takes its time.
+pub(crate) fn wait_long(child: &mut Child, patience: Duration) -> ExitStatus {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status;

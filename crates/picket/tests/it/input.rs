@@ -389,7 +389,7 @@ fn replay_agrees() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let sensor = crate::harness::Sensor::start(&["run", "--format", "json", "--severity", "info"]);
+    let sensor = harness::Sensor::start(&["run", "--format", "json", "--severity", "info"]);
     // The recorder is ready when it has recorded something.
     while fs::metadata(&recording).map_or(0, |m| m.len()) == 0 {
         sensor.barrier();

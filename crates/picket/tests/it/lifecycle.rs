@@ -146,6 +146,7 @@ fn two_instances() {
     let two = Sensor::start(&["run", "--format", "json"]);
     one.barrier();
     two.barrier();
+    one.barrier();
     let ids = |sensor: &Sensor| -> Vec<String> {
         let records = sensor.records();
         let own = records.iter().filter(|r| {

@@ -2,7 +2,7 @@
 //!
 //! One binary; a test is a function or, for the servers, a row of `servers.yaml`. Names with
 //! `root::` need root. Run some by a part of their name: `cargo test -p picket --test it nginx`.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod architecture;
 mod docs;

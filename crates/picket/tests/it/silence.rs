@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 
@@ -16,6 +17,9 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
+/// Building picket on a busy machine.
+const LONGEST: Duration = Duration::from_secs(1200);
+
 /// Runs commands and expects that none of them, nor anything below them, is detected.
 fn expect_silence(commands: Vec<Command>) {
     let sensor = shared();
@@ -25,7 +29,7 @@ fn expect_silence(commands: Vec<Command>) {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut group = Group::start(&mut command);
         let root = group.child.id();
-        harness::wait(&mut group.child);
+        harness::wait_long(&mut group.child, LONGEST);
         sensor.barrier();
         let found: Vec<String> = sensor
             .since(mark)

@@ -191,6 +191,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	struct exec_record *r = scratch();
 	if (!r)
 		return 0;
+	keep_current(task);
 	r->head.seq = ++c->exec_seq;
 	r->head.boot_ns = now;
 	r->head.image = image;

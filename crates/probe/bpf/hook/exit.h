@@ -12,7 +12,15 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		return 0;
 	struct proc_key key = key_of(task);
 	struct proc *proc = bpf_map_lookup_elem(&procs, &key);
-	if (proc)
+	if (!proc)
+		return 0;
+	if (proc->keep) {
 		proc->exited = bpf_ktime_get_boot_ns();
+		return 0;
+	}
+	/* Nobody descends from it and nobody was told of it: the memory is for those who matter. */
+	if (proc->own_image)
+		bpf_map_delete_elem(&images, &proc->image);
+	bpf_map_delete_elem(&procs, &key);
 	return 0;
 }

@@ -14,8 +14,10 @@ int BPF_PROG(on_fork, struct task_struct *creator, struct task_struct *child)
 	struct proc_key key = key_of(child);
 	struct proc proc = {.parent = key_of(creator)};
 	struct proc *from = bpf_map_lookup_elem(&procs, &proc.parent);
-	if (from)
+	if (from) {
 		proc.image = from->image;
+		from->keep = 1; /* it is an ancestor now */
+	}
 	if (bpf_map_update_elem(&procs, &key, &proc, BPF_ANY)) {
 		struct counters *c = counters();
 		if (c)

@@ -27,6 +27,7 @@ int BPF_PROG(on_listen, struct sock *sk, int oldstate, int newstate)
 		return 0;
 	}
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	keep_current(task);
 	r->seq = seq;
 	r->boot_ns = now;
 	r->start = task->group_leader->start_boottime;

@@ -17,7 +17,7 @@ int on_task(struct bpf_iter__task *ctx)
 	/* Kernel threads start together; the pid tells them apart. */
 	r.image ^= (__u64)r.key.pid << 40;
 	bpf_probe_read_kernel(r.comm, COMM_LEN, task->comm);
-	struct proc proc = {.parent = r.parent, .image = r.image};
+	struct proc proc = {.parent = r.parent, .image = r.image, .keep = 1};
 	if (bpf_map_update_elem(&procs, &r.key, &proc, BPF_NOEXIST) == 0)
 		bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
 	return 0;
