@@ -24,6 +24,7 @@ check: setup-test ## formatting, lints, licences of the prose and scripts
 
 unit: setup-test ## unit tests and doc tests of all crates
 	cargo test --locked --workspace --lib --bins
+	cargo test --locked -p picket-detect --test '*'
 
 it: setup-test ## integration tests: real kernel events, real servers
 	scripts/test-servers-setup.sh

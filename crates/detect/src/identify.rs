@@ -62,7 +62,9 @@ impl Catalogue {
             None => {
                 let mut found = Vec::new();
                 for name in &program.names {
-                    found.extend(self.by_program(name).filter(|s| s.is_native(name)));
+                    found.extend(
+                        self.by_program(name).filter(|s| program.unseen || s.is_native(name)),
+                    );
                 }
                 found
             }
@@ -192,7 +194,11 @@ fn signs(server: &Server, program: &Program) -> Option<(u32, Vec<Evidence>)> {
 /// The names under which a program of this kind can be the server.
 fn own_names<'s>(server: &'s Server, program: &Program) -> &'s [String] {
     let launched = program.runtime.is_none() && server.runtime.is_some();
-    if launched { &server.launchers } else { &server.names }
+    if launched && !(program.unseen && server.launchers.is_empty()) {
+        &server.launchers
+    } else {
+        &server.names
+    }
 }
 
 /// `-S` also means `-S 127.0.0.1:80` and, where attached, `-S127.0.0.1:80`.

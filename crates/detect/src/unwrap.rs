@@ -34,6 +34,9 @@ pub struct Program {
     pub args: Vec<String>,
     /// Names of the layers that were taken off, outermost first.
     pub layers: Vec<String>,
+    /// Whether it is known from a command line only: nobody has looked at the file yet, so that
+    /// `gunicorn` may as well be a script.
+    pub unseen: bool,
 }
 
 /// Layers deeper than this are not followed.
@@ -66,6 +69,7 @@ impl Catalogue {
             path: first.clone(),
             names: vec![base_name(first).to_owned()],
             args: args[1..].to_vec(),
+            unseen: true,
             ..Program::default()
         };
         self.take_off(program, first, true)
@@ -123,6 +127,7 @@ fn next(mut above: Program, layer: &str, mut command: Vec<String>) -> Program {
         path: first,
         args: command,
         layers: above.layers,
+        unseen: above.unseen,
         ..Program::default()
     }
 }
@@ -200,7 +205,7 @@ fn first_command(text: &str, positional: &[String]) -> Option<Vec<String>> {
                     break;
                 }
             }
-            (None, _) if c.is_whitespace() => words.extend(word.take()),
+            (None, ' ' | '\t') => words.extend(word.take()),
             (None, _) => word.get_or_insert_default().push(c),
         }
     }
