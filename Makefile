@@ -31,7 +31,7 @@ it: setup-test ## integration tests: real kernel events, real servers
 	cargo test --locked -p picket-probe --test '*'
 	cargo test --locked -p picket --test it
 
-bench: build ## measure, and write docs/figures.md (about 30 minutes)
+bench: build ## measure, and write docs/figures.md (about 15 minutes)
 	bench/setup.sh
 	cargo run --release --locked -p picket-bench
 

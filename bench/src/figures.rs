@@ -16,7 +16,7 @@ pub(crate) fn rewrite(path: &Path, section: &str) -> Result<()> {
     fs::write(path, new).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Fails early, before half an hour of measuring.
+/// Fails early, before a quarter of an hour of measuring.
 pub(crate) fn check(path: &Path) -> Result<()> {
     let old =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -38,7 +38,7 @@ use crate::sensor::Picket;
 use crate::storm::Length;
 use crate::tool::{Nothing, Tool};
 
-/// Measures picket and writes docs/figures.md. Needs root; about 30 minutes on a quiet machine.
+/// Measures picket and writes docs/figures.md. Needs root; about 15 minutes on a quiet machine.
 ///
 /// Exit codes: 0 fine, even if goals were missed; 1 a hard property is broken (events lost in
 /// silence, executions not detected) or measuring failed.
@@ -71,8 +71,7 @@ struct Amount {
 const FULL: Amount = Amount {
     detections: 2000,
     rounds: 40,
-    // The warm-up is more than picket's largest table holds.
-    length: Length { warm_up: 70_000, execs: 10_000 },
+    length: Length { warm_up: 5_000, execs: 10_000 },
     storm: 20_000,
     repetitions: 20,
     burst: 1000,

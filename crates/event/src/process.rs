@@ -120,9 +120,19 @@ pub struct FileId {
     pub changed_ns: i64,
     /// Bytes.
     pub size: u64,
+    /// The file system's magic number.
+    pub filesystem: u64,
 }
 
-/// A process further up, as it was when the execution happened.
+impl FileId {
+    /// A device as the kernel packs it in memory.
+    pub fn pack_device(major: u32, minor: u32) -> u32 {
+        major << 20 | minor
+    }
+}
+
+/// A process further up. The parent is as it was when the execution happened; those further up
+/// are as they were a moment later, when the record was read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ancestor {
     /// Process id.

@@ -100,6 +100,8 @@ struct super_block {
 	unsigned long s_magic;
 };
 
+#define SB_KERNMOUNT (1UL << 22) /* mounted by the kernel for itself: memory files */
+
 struct inode {
 	__u16 i_mode;
 	unsigned long i_ino;
@@ -139,6 +141,7 @@ struct dentry {
 
 struct vfsmount {
 	struct dentry *mnt_root;
+	struct super_block *mnt_sb;
 };
 
 struct mount {

@@ -41,6 +41,8 @@ static __always_inline __u64 keep_image(struct counters *c, struct task_struct *
 	long n = bpf_probe_read_kernel_str(image->path, IMAGE_PATH, bprm->filename);
 	image->path_len = n > 0 ? n : 0;
 	bpf_probe_read_kernel(image->comm, COMM_LEN, task->comm);
+	struct dentry *dentry = bprm->file->f_path.dentry;
+	bpf_probe_read_kernel_str(image->name, IMAGE_NAME, dentry->d_name.name);
 	struct mm_struct *mm = task->mm;
 	__u64 start = mm->arg_start;
 	__u64 len = mm->arg_end - start;
@@ -57,6 +59,9 @@ static __always_inline __u64 keep_image(struct counters *c, struct task_struct *
 	struct proc_key key = key_of(task);
 	struct proc *known = bpf_map_lookup_elem(&procs, &key);
 	if (known) {
+		/* Executing again: the former image matters only to those it was shared with. */
+		if (known->own_image && !known->keep)
+			bpf_map_delete_elem(&images, &known->image);
 		known->image = id;
 		known->own_image = 1;
 		return id;
@@ -69,6 +74,17 @@ static __always_inline __u64 keep_image(struct counters *c, struct task_struct *
 	if (bpf_map_update_elem(&procs, &key, &proc, BPF_ANY))
 		c->lost_lineage++;
 	return id;
+}
+
+/* What the parent of a process runs now; it may execute something else before user space asks. */
+static __always_inline __u64 parent_image(struct task_struct *task)
+{
+	struct proc_key key = key_of(task);
+	struct proc *proc = bpf_map_lookup_elem(&procs, &key);
+	if (!proc)
+		return 0;
+	struct proc *parent = bpf_map_lookup_elem(&procs, &proc->parent);
+	return parent ? parent->image : 0;
 }
 
 /* Someone may ask for the current process when it is gone. */

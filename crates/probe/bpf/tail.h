@@ -65,13 +65,10 @@ __noinline int put_path(__u64 mnt_address, __u64 dentry_address)
 			struct mount *m = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 			struct mount *up = BPF_CORE_READ(m, mnt_parent);
 			if (!up || up == m) {
-				/* Mounted nowhere. A root is called "/"; a file of the
-				 * kernel's own (a memfd) has a name. */
-				const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
-				char first = '/';
-				bpf_probe_read_kernel(&first, 1, name);
-				if (first != '/')
-					put_string(r, name, NAME_LEN);
+				/* Mounted nowhere: the path begins here, unless this is a
+				 * file of the kernel's own (a memfd), which has a name. */
+				if (BPF_CORE_READ(mnt, mnt_sb, s_flags) & SB_KERNMOUNT)
+					put_string(r, BPF_CORE_READ(dentry, d_name.name), NAME_LEN);
 				return 0;
 			}
 			dentry = BPF_CORE_READ(m, mnt_mountpoint);

@@ -11,6 +11,7 @@
 #define PATH_LEN 4096
 #define ARGS_LEN 8192
 #define DEEPEST 64 /* path components that are followed */
+#define IMAGE_NAME 32
 #define IMAGE_PATH 128
 #define IMAGE_ARGS 128
 
@@ -59,7 +60,8 @@ struct image {
 	__u32 path_len;
 	__u32 args_len;
 	char comm[COMM_LEN];
-	char path[IMAGE_PATH];
+	char name[IMAGE_NAME]; /* of the file that runs */
+	char path[IMAGE_PATH]; /* that was asked for */
 	char args[IMAGE_ARGS];
 };
 
@@ -81,6 +83,8 @@ struct exec_head {
 	__u64 parent_start;
 	__u64 cgroup;
 	__u64 image;
+	__u64 parent_image; /* what the parent ran at this moment */
+	__u64 filesystem;   /* magic number */
 	struct file_key file;
 	__u32 cpu;
 	__u32 flags;

@@ -61,6 +61,7 @@ pub(crate) fn bytes_of<T: Wire>(value: &T) -> &[u8] {
 pub(crate) struct Decoded {
     pub(crate) exec: Exec,
     pub(crate) parent: ProcessKey,
+    pub(crate) parent_image: u64,
     pub(crate) unknown_file: bool,
     pub(crate) args_unreadable: bool,
 }
@@ -141,11 +142,13 @@ pub(crate) fn exec(bytes: &[u8], clock: &Clock) -> Option<Decoded> {
             inode: head.file.inode,
             changed_ns,
             size: head.file.size,
+            filesystem: head.filesystem,
         }),
     };
     Some(Decoded {
         exec,
         parent: ProcessKey { pid: head.ppid, start_boot_ns: head.parent_start },
+        parent_image: head.parent_image,
         unknown_file: head.why == WHY_UNKNOWN,
         args_unreadable: has(EXEC_ARGS_UNREADABLE),
     })

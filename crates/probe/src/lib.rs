@@ -30,6 +30,7 @@ mod skel {
     include!(concat!(env!("OUT_DIR"), "/probe.skel.rs"));
 }
 
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
 use detect::plan::Plan;
@@ -65,6 +66,7 @@ impl Default for Options {
 pub struct Probe {
     skel: skel::ProbeSkel<'static>,
     clock: Clock,
+    ledger: RefCell<reader::Ledger>,
 }
 
 impl Probe {
@@ -88,7 +90,7 @@ impl Probe {
         open.maps.files.set_max_entries(options.files).map_err(sizes)?;
         let skel = open.load().map_err(|e| Error::load("load", &e))?;
         filter::fill(&skel.maps.names, plan)?;
-        Ok(Self { skel, clock: Clock::now() })
+        Ok(Self { skel, clock: Clock::now(), ledger: RefCell::default() })
     }
 
     /// Turns the programs on, then learns what already runs. Returns how many processes that was.

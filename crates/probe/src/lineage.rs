@@ -43,20 +43,31 @@ pub(crate) fn ancestry(
     clock: &Clock,
     process: ProcessKey,
     named: ProcessKey,
+    parent_image: u64,
 ) -> Vec<Ancestor> {
     let mut chain = parents(skel, process, LONGEST);
     if chain.is_empty() && named.pid != 0 {
         chain.push(named);
         chain.extend(parents(skel, named, LONGEST - 1));
     }
-    chain.into_iter().map(|parent| ancestor(skel, clock, parent)).collect()
+    let image = |at| if at == 0 && parent_image != 0 { Some(parent_image) } else { None };
+    chain.into_iter().zip(0..).map(|(key, at)| ancestor(skel, clock, key, image(at))).collect()
 }
 
-fn ancestor(skel: &ProbeSkel<'_>, clock: &Clock, process: ProcessKey) -> Ancestor {
+/// One process of a chain. Which image it ran, the record says of the parent; of those further up
+/// what they run by now is taken.
+fn ancestor(
+    skel: &ProbeSkel<'_>,
+    clock: &Clock,
+    process: ProcessKey,
+    image: Option<u64>,
+) -> Ancestor {
     let entry = proc(skel, process);
-    let image = entry.and_then(|e| {
-        let id = e.image.to_ne_bytes();
-        decode::read::<types::image>(&skel.maps.images.lookup(&id, MapFlags::ANY).ok()??)
+    let id = image.or(entry.map(|e| e.image));
+    let moved_on = entry.is_some_and(|e| Some(e.image) != id);
+    let image = id.and_then(|id| {
+        let bytes = skel.maps.images.lookup(&id.to_ne_bytes(), MapFlags::ANY).ok()??;
+        decode::read::<types::image>(&bytes)
     });
     let alive = entry
         .map_or_else(|| procfs::is_still(process.pid, process.start_boot_ns), |e| e.exited == 0);
@@ -67,20 +78,16 @@ fn ancestor(skel: &ProbeSkel<'_>, clock: &Clock, process: ProcessKey) -> Ancesto
         ..Ancestor::default()
     };
     // What a seeded process runs was asked already; that it could not be told does not change.
-    let ask = match &image {
-        None => true,
-        Some(image) => image.path_len > 1 && image.path[0] != b'/'.cast_signed(),
-    };
-    if let Some(image) = image {
+    let seeded = id.is_some_and(|id| id >> 63 == 1);
+    if let Some(image) = &image {
         found.comm = decode::c_text(&image.comm);
-        let path = cut(&image.path, image.path_len);
-        let path = path.split(|b| *b == 0).next().unwrap_or_default();
-        found.exe = (!path.is_empty()).then(|| decode::text(path));
+        found.exe = path_of(image, seeded);
         let args = cut(&image.args, image.args_len);
         found.args = decode::arguments(&args, !args.ends_with(&[0]));
     }
+    let ask = !moved_on && (image.is_none() || (found.exe.is_none() && !seeded));
     if alive && ask && procfs::is_still(process.pid, process.start_boot_ns) {
-        found.exe = procfs::exe(process.pid).or(found.exe);
+        found.exe = procfs::exe(process.pid);
         if found.args.is_empty() {
             let args = procfs::cmdline(process.pid).unwrap_or_default();
             found.args = decode::arguments(&args, false);
@@ -90,6 +97,18 @@ fn ancestor(skel: &ProbeSkel<'_>, clock: &Clock, process: ProcessKey) -> Ancesto
         }
     }
     found
+}
+
+/// The path of an image, if it is known to be that of the file. Only what was asked for was kept:
+/// a relative path, a descriptor, a link of another name or half a path say nothing for sure.
+fn path_of(image: &types::image, seeded: bool) -> Option<String> {
+    let path = cut(&image.path, image.path_len);
+    let whole = path.len() < image.path.len();
+    let path = decode::text(path.split(|b| *b == 0).next().unwrap_or_default());
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let cut_name: String = name.chars().take(image.name.len() - 1).collect();
+    let same = seeded || decode::c_text(&image.name) == cut_name;
+    (whole && same && path.starts_with('/')).then_some(path)
 }
 
 #[expect(clippy::cast_sign_loss, reason = "C characters are bytes")]

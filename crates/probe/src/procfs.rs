@@ -3,6 +3,10 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+
+use event::FileId;
+use rustix::fs::{major, minor};
 
 use crate::decode;
 
@@ -13,6 +17,36 @@ const ARGS_LEN: u64 = 8192;
 pub(crate) fn exe(pid: u32) -> Option<String> {
     let target = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     Some(decode::text(target.as_os_str().as_bytes()))
+}
+
+/// The path of the file that a process runs, if that is still this very file, and if the process
+/// sees the same tree of files as we do.
+pub(crate) fn exe_if(pid: u32, file: &FileId, deleted: bool) -> Option<String> {
+    let link = format!("/proc/{pid}/exe");
+    let same = || {
+        let meta = fs::metadata(&link).ok()?;
+        let device = FileId::pack_device(major(meta.dev()), minor(meta.dev()));
+        (meta.ino() == file.inode && device == file.device).then_some(())
+    };
+    same()?;
+    shares_root(pid)?;
+    let path = exe(pid)?;
+    same()?;
+    let bare = if deleted { path.strip_suffix(" (deleted)") } else { None };
+    Some(bare.map_or_else(|| path.clone(), str::to_owned))
+}
+
+/// The working directory of a process, if it sees the same tree of files as we do.
+pub(crate) fn cwd(pid: u32) -> Option<String> {
+    shares_root(pid)?;
+    let target = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+    Some(decode::text(target.as_os_str().as_bytes()))
+}
+
+fn shares_root(pid: u32) -> Option<()> {
+    let theirs = fs::metadata(format!("/proc/{pid}/root")).ok()?;
+    let ours = fs::metadata("/").ok()?;
+    (theirs.dev() == ours.dev() && theirs.ino() == ours.ino()).then_some(())
 }
 
 /// The arguments of a process, raw.

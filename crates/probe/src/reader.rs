@@ -18,6 +18,9 @@ const LISTENER_PARENTS: usize = 4;
 /// Records taken from the rings at a time, so that memory stays flat under a flood.
 const BATCH: usize = 256;
 
+/// Batches of executions before the caller is given a chance to look at something else.
+const ROUNDS: usize = 64;
+
 /// Something that the kernel side saw.
 #[derive(Debug)]
 pub enum Seen {
@@ -48,7 +51,7 @@ impl Inbox {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Exec,
     Listen,
@@ -59,6 +62,12 @@ pub struct Reader<'p> {
     probe: &'p Probe,
     rings: [RingBuffer<'p>; 2],
     inbox: Rc<RefCell<Inbox>>,
+}
+
+/// What was read so far, and what was missing. It is the probe's: a reader goes on where the one
+/// before it stopped.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
     next: HashMap<(Kind, u32), u64>,
     gaps: u64,
     malformed: u64,
@@ -84,7 +93,7 @@ impl<'p> Reader<'p> {
         };
         let maps = &probe.skel.maps;
         let rings = [ring(&maps.execs, Kind::Exec)?, ring(&maps.listens, Kind::Listen)?];
-        Ok(Self { probe, rings, inbox, next: HashMap::new(), gaps: 0, malformed: 0 })
+        Ok(Self { probe, rings, inbox })
     }
 
     /// File descriptors that become readable when there is something to read.
@@ -100,12 +109,14 @@ impl<'p> Reader<'p> {
     /// A process executes before it listens, and its events must come out in that order. So the
     /// listeners are taken first and handed on last, and only once no execution is left behind.
     pub fn drain(&mut self, mut on: impl FnMut(Seen)) -> Result<usize, Error> {
-        let [execs, listens] = &self.rings;
-        take(listens)?;
-        let more = take(execs)? == BATCH;
-        let mut count = self.hand_on(Kind::Exec, &mut on);
-        if !more {
-            count += self.hand_on(Kind::Listen, &mut on);
+        take(&self.rings[1])?;
+        let mut count = 0;
+        for _ in 0..ROUNDS {
+            let more = take(&self.rings[0])? == BATCH;
+            count += self.hand_on(Kind::Exec, &mut on);
+            if !more {
+                return Ok(count + self.hand_on(Kind::Listen, &mut on));
+            }
         }
         Ok(count)
     }
@@ -120,7 +131,7 @@ impl<'p> Reader<'p> {
             count += 1;
             match self.decode(kind, &bytes) {
                 Some(seen) => on(seen),
-                None => self.malformed += 1,
+                None => self.probe.ledger.borrow_mut().malformed += 1,
             }
             self.inbox.borrow_mut().spare.push(bytes);
         }
@@ -129,12 +140,12 @@ impl<'p> Reader<'p> {
 
     /// Records that the numbers say are missing.
     pub fn gaps(&self) -> u64 {
-        self.gaps
+        self.probe.ledger.borrow().gaps
     }
 
     /// Records that were not what they should be.
     pub fn malformed(&self) -> u64 {
-        self.malformed
+        self.probe.ledger.borrow().malformed
     }
 
     /// Waits for something to read.
@@ -159,8 +170,13 @@ impl<'p> Reader<'p> {
                 let mut decoded = decode::exec(bytes, &probe.clock)?;
                 self.note(kind, decoded.exec.cpu, decoded.exec.seq);
                 let key = decoded.exec.process.key();
-                decoded.exec.ancestry =
-                    lineage::ancestry(&probe.skel, &probe.clock, key, decoded.parent);
+                decoded.exec.ancestry = lineage::ancestry(
+                    &probe.skel,
+                    &probe.clock,
+                    key,
+                    decoded.parent,
+                    decoded.parent_image,
+                );
                 complete(&mut decoded);
                 let ask = decoded.exec.file.filter(|_| decoded.unknown_file);
                 Some(Seen::Exec { exec: Box::new(decoded.exec), ask })
@@ -175,9 +191,11 @@ impl<'p> Reader<'p> {
     }
 
     fn note(&mut self, kind: Kind, cpu: u32, seq: u64) {
-        let next = self.next.entry((kind, cpu)).or_insert(1);
-        self.gaps += seq.saturating_sub(*next);
+        let mut ledger = self.probe.ledger.borrow_mut();
+        let next = ledger.next.entry((kind, cpu)).or_insert(1);
+        let missing = seq.saturating_sub(*next);
         *next = seq + 1;
+        ledger.gaps += missing;
     }
 }
 
@@ -188,25 +206,38 @@ fn take(ring: &RingBuffer<'_>) -> Result<usize, Error> {
         .map_err(|_| Error::map("read a ring", &libbpf_rs::Error::from_raw_os_error(-taken)))
 }
 
-/// What the kernel side could not tell, `/proc` still may, while the process lives.
+/// What the kernel side could not tell, `/proc` still may, while the process lives and runs the
+/// same file.
 fn complete(decoded: &mut decode::Decoded) {
     let process = &mut decoded.exec.process;
+    let Some(file) = decoded.exec.file else { return };
     if !process.exe.path_truncated && !decoded.args_unreadable && process.cwd.is_some() {
         return;
     }
-    if !procfs::is_still(process.pid, process.start_boot_ns) {
+    let key = process.key();
+    let same =
+        |path: &Option<String>| path.is_some() && procfs::is_still(key.pid, key.start_boot_ns);
+    let path = procfs::exe_if(key.pid, &file, process.exe.deleted);
+    let args = procfs::cmdline(key.pid);
+    let cwd = procfs::cwd(key.pid);
+    // Looked at again: what was read in between belongs to this execution.
+    let again = procfs::exe_if(key.pid, &file, process.exe.deleted);
+    if !same(&path) || path != again {
         return;
     }
     if process.exe.path_truncated
-        && let Some(path) = procfs::exe(process.pid)
+        && let Some(path) = path
     {
         process.exe.path = path;
         process.exe.path_truncated = false;
     }
     if decoded.args_unreadable
-        && let Some(bytes) = procfs::cmdline(process.pid)
+        && let Some(bytes) = args
     {
         process.args = decode::arguments(&bytes, false);
         process.args_truncated = false;
+    }
+    if process.cwd.is_none() {
+        process.cwd = cwd;
     }
 }

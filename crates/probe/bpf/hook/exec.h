@@ -11,7 +11,6 @@
 
 #define TMPFS_MAGIC 0x01021994
 #define HUGETLBFS_MAGIC 0x958458f6
-#define SB_KERNMOUNT (1UL << 22)
 #define CTIME_NSEC_MASK 0x7fffffff /* the highest bit is a flag since 6.13 */
 
 static __always_inline void put_change_time(struct file_key *key, struct inode *inode)
@@ -125,6 +124,8 @@ static __always_inline void fill(struct exec_record *r, struct task_struct *task
 	h->net_ns = ns->net_ns->ns.inum;
 	h->pid_ns = active_pid_ns(task);
 	h->user_ns = task->cred->user_ns->ns.inum;
+	h->filesystem = sb->s_magic;
+	h->parent_image = parent_image(task);
 	h->mode = inode->i_mode;
 	h->links = inode->i_nlink;
 	bpf_probe_read_kernel(h->comm, COMM_LEN, task->comm);
