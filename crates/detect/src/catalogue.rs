@@ -230,6 +230,12 @@ pub struct Runtime {
     /// Sub-commands that stand before the script (`deno run`, `bun run`).
     #[serde(default)]
     pub verbs: Vec<String>,
+    /// Whether the first word is a module (`python3 -m runpy http.server`).
+    #[serde(default)]
+    pub word_is_module: bool,
+    /// Modules and scripts that run another one in their own process, read like a runtime.
+    #[serde(default)]
+    pub inside: Vec<Runtime>,
 }
 
 /// The whole catalogue, ready to be asked.
@@ -250,7 +256,8 @@ pub const UNWRAP_FILE: &str = "unwrap.yaml";
 
 impl Catalogue {
     /// Reads a catalogue from its files, given as path and text. Every error is reported, not
-    /// only the first; a file with an error contributes nothing.
+    /// only the first. A file that cannot be read contributes nothing; an entry that makes no sense
+    /// is left out, and the others of its file stay.
     pub fn parse<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> (Self, Vec<ParseError>) {
@@ -259,7 +266,7 @@ impl Catalogue {
         for (path, text) in files {
             if path.rsplit('/').next() == Some(UNWRAP_FILE) {
                 match parse::yaml(path, text) {
-                    Ok(unwrap) => catalogue.unwrap = unwrap,
+                    Ok(unwrap) => catalogue.unwrap.merge(path, unwrap, &mut errors),
                     Err(error) => errors.push(error),
                 }
                 continue;
@@ -399,6 +406,36 @@ impl Server {
         let ends = self.paths.iter().map(|path| base_name(path)).filter(|n| !n.contains('*'));
         let names = self.names.iter().chain(&self.launchers);
         names.map(String::as_str).chain(ends).collect()
+    }
+}
+
+impl Unwrap {
+    /// Adds what another file says. A name can be described once.
+    fn merge(&mut self, path: &str, other: Self, errors: &mut Vec<ParseError>) {
+        let mut complain = |what: &str, name: &str| {
+            errors.push(ParseError::line(path, 1, format!("{what} {name:?} is described twice")));
+        };
+        let lists = [
+            ("loader", &mut self.loaders, other.loaders),
+            ("multicall", &mut self.multicall, other.multicall),
+            ("wrapper", &mut self.wrappers, other.wrappers),
+        ];
+        for (what, into, more) in lists {
+            for one in more {
+                if into.iter().any(|known| known.name == one.name) {
+                    complain(what, &one.name);
+                } else {
+                    into.push(one);
+                }
+            }
+        }
+        for one in other.runtimes {
+            if self.runtimes.iter().any(|known| known.name == one.name) {
+                complain("runtime", &one.name);
+            } else {
+                self.runtimes.push(one);
+            }
+        }
     }
 }
 

@@ -27,6 +27,9 @@ pub struct Settings {
 
 /// Detections whose servers are remembered, so that a listener can confirm them.
 const REMEMBERED: usize = 1024;
+/// Addresses that are told of one server: the first ones tell what it is, and a process that
+/// listens thousands of times must not make picket write without end.
+const LISTENERS: usize = 16;
 /// Directories that anyone may write to.
 const ANYONES: &[&str] = &["/tmp/", "/var/tmp/", "/dev/shm/", "/run/user/", "/run/lock/"];
 
@@ -41,6 +44,7 @@ pub struct Engine {
 
 struct Known {
     ids: Vec<String>,
+    severity: Severity,
     server: ServerInfo,
     listen: Vec<Listener>,
 }
@@ -85,6 +89,7 @@ impl Engine {
             let detection = self.detection(host, exec, &identity, recipe);
             let known = known.get_or_insert_with(|| Known {
                 ids: Vec::new(),
+                severity: detection.severity,
                 server: detection.server.clone(),
                 listen: Vec::new(),
             });
@@ -117,6 +122,9 @@ impl Engine {
     ) -> Detection {
         let mut process = exec.process.clone();
         process.args = mask::arguments(&process.args);
+        if cut_short(&mut process.args) {
+            process.args_truncated = true;
+        }
         let ancestry: Vec<_> = exec
             .ancestry
             .iter()
@@ -161,7 +169,7 @@ impl Engine {
             guidance: Guidance { implication: String::new(), actions: Vec::new() },
             seeded: exec.seeded,
         };
-        judge(&mut detection);
+        judge(&mut detection, &identity.path);
         detection.guidance = recipe.guidance(
             self.settings.environment,
             &Facts {
@@ -182,23 +190,30 @@ impl Engine {
         let Some(known) = self.servers.get_mut(&key) else {
             return Vec::new();
         };
-        if known.listen.contains(&listen.listener) {
+        let at = &listen.listener;
+        if known.listen.contains(at) || known.listen.len() >= LISTENERS {
             return Vec::new();
         }
-        known.listen.push(listen.listener.clone());
-        let at = &listen.listener;
-        let what = format!("pid {} listens on {}", listen.pid, socket(&at.address, at.port));
-        known.server.confidence = Confidence::Confirmed;
-        known.server.evidence.push(Evidence {
-            kind: EvidenceKind::Behaviour,
-            agrees: true,
-            detail: what.clone(),
-        });
+        // A socket that was never bound gets its port only after the kernel told of it.
+        let place = if at.port == 0 { at.address.clone() } else { socket(&at.address, at.port) };
+        let last = known.listen.len() + 1 == LISTENERS;
+        let more = if last { "; no further address of it will be told" } else { "" };
+        let what = format!("pid {} listens on {place}{more}", listen.pid);
+        known.listen.push(at.clone());
+        if known.server.confidence != Confidence::Confirmed {
+            known.server.confidence = Confidence::Confirmed;
+            known.server.evidence.push(Evidence {
+                kind: EvidenceKind::Behaviour,
+                agrees: true,
+                detail: what.clone(),
+            });
+        }
         let update = |id: &String| {
             Record::Update(Box::new(Update {
                 id: id.clone(),
                 time: listen.time,
                 host: host.to_owned(),
+                severity: known.severity,
                 reasons: vec![what.clone()],
                 server: known.server.clone(),
                 listen: known.listen.clone(),
@@ -213,12 +228,32 @@ pub fn socket(address: &str, port: u16) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 
+/// Bytes of arguments that a detection carries.
+const ARGS_LEN: usize = 8192;
+
+/// Cuts arguments to what a detection carries; says whether anything was cut.
+fn cut_short(args: &mut Vec<String>) -> bool {
+    let mut room = ARGS_LEN;
+    for (i, arg) in args.iter_mut().enumerate() {
+        if arg.len() >= room {
+            let end = (0..=room).rev().find(|end| arg.is_char_boundary(*end)).unwrap_or(0);
+            arg.truncate(end);
+            args.truncate(i + 1);
+            return true;
+        }
+        room -= arg.len() + 1;
+    }
+    false
+}
+
 fn masked(evidence: &[Evidence]) -> Vec<Evidence> {
     evidence.iter().map(|e| Evidence { detail: mask::text(&e.detail), ..e.clone() }).collect()
 }
 
 /// Moves the severity with the context, and says why.
-fn judge(detection: &mut Detection) {
+///
+/// `program` is the path of what runs: the file, or the script that an interpreter was given.
+fn judge(detection: &mut Detection, program: &str) {
     let mut reasons = Vec::new();
     let importance = detection.recipe.importance;
     let exe = &detection.process.exe;
@@ -236,14 +271,18 @@ fn judge(detection: &mut Detection) {
             worst("the program exists in memory only".to_owned());
         } else if exe.deleted {
             worst("the program's file was already deleted when it was executed".to_owned());
-        } else if ANYONES.iter().any(|dir| exe.path.starts_with(dir)) {
-            worst(format!("the program lies where anyone may write: {}", exe.path));
+        } else if let Some(path) = [exe.path.as_str(), program]
+            .into_iter()
+            .find(|p| ANYONES.iter().any(|d| p.starts_with(d)))
+        {
+            worst(format!("the program lies where anyone may write: {path}"));
         }
         if detection.server.masquerade {
             worst("its name says something else than what it is".to_owned());
         }
     }
     if detection.server.purpose == Purpose::Unknown {
+        severity = if severity == importance { severity.min(Severity::Medium) } else { severity };
         reasons.push("whether it is to serve, its arguments do not tell".to_owned());
     }
     if detection.seeded {

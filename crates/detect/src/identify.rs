@@ -23,6 +23,8 @@ pub struct Identity<'c> {
     pub masquerade: bool,
     /// What speaks for it and against it.
     pub evidence: Vec<Evidence>,
+    /// The path of what runs: the file, or the script that an interpreter was given.
+    pub path: String,
 }
 
 impl Catalogue {
@@ -53,6 +55,7 @@ impl Catalogue {
             confidence: Confidence::Weak,
             masquerade: false,
             evidence,
+            path: program.path.clone(),
         })
     }
 
@@ -93,7 +96,11 @@ impl Catalogue {
                 || layer_names(name)
         };
         let mut lies = Vec::new();
-        if process.interpreter.is_none() && !process.invoked_as.contains("/fd/") {
+        let real = base_name(&process.exe.path);
+        if program.runtime.is_none() && program.layers.is_empty() && !identity.names_it(real) {
+            lies.push(format!("the file is called {real}"));
+        }
+        if process.interpreter.is_none() && !is_handle(&process.invoked_as) {
             let asked = base_name(&process.invoked_as);
             if !known(asked) || program.runtime.is_none() && !identity.names_it(asked) {
                 lies.push(format!("asked for as {}", process.invoked_as));
@@ -116,6 +123,11 @@ impl Catalogue {
             });
         }
     }
+}
+
+/// Whether a path is only a way to a file that is already known, and says nothing of its name.
+pub(crate) fn is_handle(path: &str) -> bool {
+    path.contains("/fd/") || (path.starts_with("/proc/") && path.ends_with("/exe"))
 }
 
 impl Identity<'_> {
@@ -213,6 +225,19 @@ fn purpose(server: &Server, program: &Program, evidence: &mut Vec<Evidence>) -> 
     if program.code.is_some() {
         // What inline code makes of its arguments, nobody knows.
         return Purpose::Serve;
+    }
+    // Nothing but this: no native program serves then, whatever else the catalogue says of it.
+    // (Scripts are another matter: some do not look at their arguments.)
+    if server.runtime.is_none()
+        && let [only] = program.args.as_slice()
+        && matches!(only.as_str(), "--version" | "-version" | "--help" | "-help")
+    {
+        evidence.push(Evidence {
+            kind: EvidenceKind::Argv,
+            agrees: true,
+            detail: format!("arguments do not ask it to serve: {only}"),
+        });
+        return Purpose::Manage;
     }
     let arguments = server.arguments.split(&program.args);
     let first = |list: &[Invocation], rigour| {

@@ -3,6 +3,8 @@
 //! Matching sees the arguments as they are; what is written shows `***` in place of what looks
 //! like a secret. Too much masked is better than too little.
 
+use crate::words::base_name;
+
 /// What stands in place of a secret.
 pub const MASK: &str = "***";
 
@@ -59,64 +61,224 @@ const TOKEN_PREFIXES: &[(&str, usize)] = &[
     ("hvs.", 16),
 ];
 
+/// Programs with a short option for a secret, and whether the value may stand attached to it.
+const SHORT_OPTIONS: &[(&str, &str, bool)] = &[
+    ("mysql", "-p", true),
+    ("mysqldump", "-p", true),
+    ("mysqladmin", "-p", true),
+    ("mariadb", "-p", true),
+    ("mariadb-dump", "-p", true),
+    ("sshpass", "-p", true),
+    ("redis-cli", "-a", false),
+    ("ttyd", "-c", false),
+    ("dufs", "-a", false),
+    ("curl", "-u", true),
+];
+
 /// The arguments with every secret masked.
 pub fn arguments(args: &[String]) -> Vec<String> {
+    let program = args.first().map_or("", |first| base_name(first));
     let mut out = Vec::with_capacity(args.len());
-    let mut secret_next = false;
+    let mut next = Next::Plain;
     for (i, arg) in args.iter().enumerate() {
-        if std::mem::take(&mut secret_next) && !arg.starts_with('-') {
-            out.push(MASK.to_owned());
+        let masked = match std::mem::replace(&mut next, Next::Plain) {
+            Next::Secret if !arg.starts_with("--") => Some(MASK.to_owned()),
+            Next::Login if arg.contains(':') => Some(login(arg)),
+            _ => None,
+        };
+        if let Some(masked) = masked {
+            out.push(masked);
             continue;
         }
         // The program's own name is no secret.
-        secret_next =
-            i > 0 && arg.starts_with('-') && !arg.contains(['=', ' ']) && is_secret_name(arg);
-        // `curl -u user:password`, `--user user:password`.
-        if matches!(
-            args.get(i.wrapping_sub(1)).map(String::as_str),
-            Some("-u" | "--user" | "--proxy-user")
-        ) && let Some((user, _)) = arg.split_once(':')
-        {
-            out.push(format!("{user}:{MASK}"));
-            continue;
+        if i > 0 {
+            next = after(program, arg);
         }
-        out.push(text(arg));
+        out.push(short(program, arg).unwrap_or_else(|| text(arg)));
     }
     out
 }
 
-/// One text with every secret in it masked.
+/// What the argument behind an option is.
+enum Next {
+    Plain,
+    Secret,
+    /// `user:password`, of which only the password is secret.
+    Login,
+}
+
+fn after(program: &str, arg: &str) -> Next {
+    if !arg.starts_with('-') || arg.contains(['=', ' ']) {
+        return Next::Plain;
+    }
+    if matches!(arg, "-u" | "--user" | "--proxy-user") {
+        return Next::Login;
+    }
+    let short = SHORT_OPTIONS.iter().any(|(name, option, _)| *name == program && *option == arg);
+    if short || is_secret_name(arg) { Next::Secret } else { Next::Plain }
+}
+
+/// `mysql -pSECRET`, `curl -uuser:SECRET`.
+fn short(program: &str, arg: &str) -> Option<String> {
+    let known = |(name, option, attached): &&(&str, &str, bool)| {
+        *attached && *name == program && arg.len() > option.len() && arg.starts_with(option)
+    };
+    let (_, option, _) = SHORT_OPTIONS.iter().find(known)?;
+    let value = &arg[option.len()..];
+    Some(if value.contains(':') {
+        format!("{option}{}", login(value))
+    } else {
+        format!("{option}{MASK}")
+    })
+}
+
+fn login(value: &str) -> String {
+    let user = value.split(':').next().unwrap_or_default();
+    format!("{user}:{MASK}")
+}
+
+/// One text with every secret in it masked. A text of several words (a shell's command) is masked
+/// word by word, as if each were an argument, so that what is no secret stays to be read.
 pub fn text(arg: &str) -> String {
+    if arg.contains("-----BEGIN") && arg.contains("PRIVATE KEY") {
+        return MASK.to_owned();
+    }
+    if let Some(masked) = whole_header(arg) {
+        return masked;
+    }
+    if arg.contains([' ', '\t', '\n']) { words(arg) } else { word(arg) }
+}
+
+/// `Authorization: Bearer X`, where it is an argument of its own.
+fn whole_header(arg: &str) -> Option<String> {
+    let (name, value) = arg.split_once(':')?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let is_header = !name.is_empty() && name.chars().all(plain) && !value.starts_with("//");
+    (is_header && !value.trim().is_empty() && is_secret_header(name))
+        .then(|| format!("{name}: {MASK}"))
+}
+
+fn is_secret_header(name: &str) -> bool {
+    matches!(name.to_ascii_lowercase().as_str(), "cookie" | "set-cookie") || is_secret_name(name)
+}
+
+fn words(arg: &str) -> String {
+    let mut out = String::new();
+    let mut next = Next::Plain;
+    // In a header the secret goes on to the quote's end.
+    let mut header: Option<char> = None;
+    let mut program = "";
+    for piece in arg.split_inclusive([' ', '\t', '\n']) {
+        let body = piece.trim_end_matches([' ', '\t', '\n']);
+        let blank = &piece[body.len()..];
+        let quote = |c: char| c == '\'' || c == '"';
+        let bare = body.trim_matches(|c| quote(c) || c == ';');
+        let (open, close) =
+            body.split_once(bare).filter(|_| !bare.is_empty()).unwrap_or((body, ""));
+        if let Some(end) = header {
+            if body.ends_with(end) || end == '\n' && blank.contains('\n') {
+                header = None;
+                out.push_str(&format!("{MASK}{close}{blank}"));
+            }
+            continue;
+        }
+        let masked = match std::mem::replace(&mut next, Next::Plain) {
+            Next::Secret if !bare.starts_with("--") => MASK.to_owned(),
+            Next::Login if bare.contains(':') => login(bare),
+            _ => {
+                next = after(program, bare);
+                short(program, bare).unwrap_or_else(|| word(bare))
+            }
+        };
+        out.push_str(&format!("{open}{masked}{close}{blank}"));
+        if bare.ends_with(':') && is_secret_header(bare.trim_end_matches(':')) && close.is_empty() {
+            header = Some(open.chars().find(|c| quote(*c)).unwrap_or('\n'));
+        }
+        let command = !bare.is_empty() && !bare.contains('=');
+        if command && (program.is_empty() || matches!(program, "exec" | "sudo" | "env" | "nohup")) {
+            program = base_name(bare);
+        }
+        if body.ends_with([';', '|', '&']) {
+            program = "";
+        }
+    }
+    if header.is_some() {
+        out.push_str(MASK);
+    }
+    out
+}
+
+/// One word.
+fn word(arg: &str) -> String {
     if let Some(masked) = assignment(arg) {
         return masked;
     }
     let masked = url_password(arg);
-    let masked = header(&masked);
+    let masked = bare_login(&masked);
+    let masked = json(&masked);
     let masked = query(&masked);
     tokens(&masked)
 }
 
-/// `--password=X`, `DB_PASSWORD=X`.
+/// `--password=X`, `DB_PASSWORD=X`, `--opt=password=X`.
 fn assignment(arg: &str) -> Option<String> {
     let (name, value) = arg.split_once('=')?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
-    if value.is_empty() || !name.chars().all(plain) || name.contains("://") || !is_secret_name(name)
-    {
+    if value.is_empty() || !name.chars().all(plain) || name.contains("://") {
         return None;
     }
-    Some(format!("{name}={MASK}"))
+    if is_secret_name(name) {
+        return Some(format!("{name}={MASK}"));
+    }
+    if matches!(name, "--user" | "--proxy-user") && value.contains(':') {
+        return Some(format!("{name}={}", login(value)));
+    }
+    // Further in, there may be another one.
+    assignment(value).map(|masked| format!("{name}={masked}"))
+}
+
+/// `user:password@host`, without a scheme.
+fn bare_login(arg: &str) -> String {
+    let Some((before, after)) = arg.rsplit_once('@') else { return arg.to_owned() };
+    match before.split_once(':') {
+        Some((user, password))
+            if !before.contains('/')
+                && !password.is_empty()
+                && password != MASK
+                && !user.is_empty() =>
+        {
+            format!("{user}:{MASK}@{after}")
+        }
+        _ => arg.to_owned(),
+    }
+}
+
+/// `"password":"X"`.
+fn json(arg: &str) -> String {
+    let mut out = String::new();
+    let mut rest = arg;
+    while let Some(at) = rest.find("\":") {
+        let name = rest[..at].rsplit('"').next().unwrap_or_default();
+        let (before, after) = rest.split_at(at + 2);
+        out.push_str(before);
+        rest = after;
+        let value = rest.trim_start().strip_prefix('"');
+        if let Some(value) = value.filter(|_| is_secret_name(name)) {
+            out.push_str(&format!("\"{MASK}\""));
+            rest = value.find('"').map_or("", |end| &value[end + 1..]);
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 fn is_secret_name(name: &str) -> bool {
     let name = name.trim_start_matches('-').to_ascii_lowercase();
     SECRET_WORDS.iter().any(|w| name.contains(w))
         || SECRET_NAMES.contains(&name.as_str())
-        || SECRET_NAMES
-            .iter()
-            .any(|w| *w != "key" && *w != "auth" && name.ends_with(&format!("_{w}")))
-        || SECRET_NAMES
-            .iter()
-            .any(|w| *w != "key" && *w != "auth" && name.ends_with(&format!("-{w}")))
+        || name.rsplit(['_', '-', '.']).next().is_some_and(|last| {
+            !matches!(last, "key" | "sig") && SECRET_NAMES.contains(&last) && last != name
+        })
 }
 
 /// `scheme://user:password@host`.
@@ -150,31 +312,16 @@ fn url_password(arg: &str) -> String {
     out
 }
 
-/// `Authorization: Bearer X`, `X-Api-Key: X`.
-fn header(arg: &str) -> String {
-    let Some((name, value)) = arg.split_once(':') else {
-        return arg.to_owned();
-    };
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if value.starts_with("//") || value.trim().is_empty() || !name.chars().all(plain) {
-        return arg.to_owned();
-    }
-    let cookie = matches!(name.to_ascii_lowercase().as_str(), "cookie" | "set-cookie");
-    if !cookie && !is_secret_name(name) {
-        return arg.to_owned();
-    }
-    format!("{name}: {MASK}")
-}
-
 /// `?token=X&…`.
 fn query(arg: &str) -> String {
-    if !arg.contains(['?', '&']) {
+    const ENDS: [char; 4] = ['?', '&', ';', '#'];
+    if !arg.contains(ENDS) {
         return arg.to_owned();
     }
     let mut out = String::new();
-    for part in arg.split_inclusive(['?', '&']) {
+    for part in arg.split_inclusive(ENDS) {
         let (body, end) = match part.char_indices().next_back() {
-            Some((i, c @ ('?' | '&'))) => (&part[..i], Some(c)),
+            Some((i, c)) if ENDS.contains(&c) => (&part[..i], Some(c)),
             _ => (part, None),
         };
         match body.split_once('=') {
@@ -190,9 +337,6 @@ fn query(arg: &str) -> String {
 
 /// Tokens that are known by how they begin, wherever they stand, and private keys.
 fn tokens(arg: &str) -> String {
-    if arg.contains("-----BEGIN") && arg.contains("PRIVATE KEY") {
-        return MASK.to_owned();
-    }
     let word = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     let mut out = String::new();
     let mut rest = arg;
@@ -224,22 +368,48 @@ mod tests {
 
     #[test]
     fn secrets_are_masked() {
-        assert_eq!(masked(&["x", "--password=s3cret"]), ["x", "--password=***"]);
-        assert_eq!(masked(&["x", "--token", "s3cret", "y"]), ["x", "--token", "***", "y"]);
-        assert_eq!(masked(&["env", "DB_PASSWORD=s3cret"]), ["env", "DB_PASSWORD=***"]);
-        assert_eq!(masked(&["curl", "-u", "me:s3cret"]), ["curl", "-u", "me:***"]);
+        for (from, to) in [
+            (&["x", "--password=s3cret"][..], &["x", "--password=***"][..]),
+            (&["x", "--token", "s3cret", "y"], &["x", "--token", "***", "y"]),
+            (&["x", "--password", "-s3cret"], &["x", "--password", "***"]),
+            (&["x", "--basic-auth", "me:s3cret"], &["x", "--basic-auth", "***"]),
+            (&["env", "DB_PASSWORD=s3cret"], &["env", "DB_PASSWORD=***"]),
+            (&["curl", "-u", "me:s3cret"], &["curl", "-u", "me:***"]),
+            (&["curl", "-ume:s3cret"], &["curl", "-ume:***"]),
+            (&["mysql", "-ps3cret", "-p", "s3cret"], &["mysql", "-p***", "-p", "***"]),
+            (&["ttyd", "-c", "me:s3cret", "sh"], &["ttyd", "-c", "***", "sh"]),
+            (&["redis-cli", "-a", "s3cret"], &["redis-cli", "-a", "***"]),
+        ] {
+            assert_eq!(masked(from), to);
+        }
         for (from, to) in [
             ("https://me:s3cret@host/p?q=1", "https://me:***@host/p?q=1"),
             ("https://s3cret@host/", "https://***@host/"),
             ("https://host/?token=s3cret&a=b", "https://host/?token=***&a=b"),
+            ("https://host/x;token=s3cret", "https://host/x;token=***"),
+            ("https://host/#access_token=s3cret", "https://host/#access_token=***"),
             ("Authorization: Bearer s3cret", "Authorization: ***"),
             ("postgres://u:p%40w@db:5432/x", "postgres://u:***@db:5432/x"),
+            ("user:s3cret@tcp(h)/db", "user:***@tcp(h)/db"),
+            ("me:s3cret@/", "me:***@/"),
+            ("--user=me:s3cret", "--user=me:***"),
+            ("--opt=password=s3cret", "--opt=password=***"),
+            ("-Ddb.pwd=s3cret", "-Ddb.pwd=***"),
+            ("{\"password\":\"s3cret\",\"a\":\"b\"}", "{\"password\":\"***\",\"a\":\"b\"}"),
             ("ghp_0123456789abcdefghij0123", "ghp_***"),
             ("x ghp_0123456789abcdefghij0123 y", "x ghp_*** y"),
             ("--private-key=-----BEGIN", "--private-key=***"),
             ("a://u:s3cret@h b://v:s3cret@i", "a://u:***@h b://v:***@i"),
+            ("gunicorn app --password=s3cret", "gunicorn app --password=***"),
+            ("PASSWORD=s3cret exec busybox httpd", "PASSWORD=*** exec busybox httpd"),
+            ("export TOKEN=s3cret; nginx", "export TOKEN=*** nginx"),
+            ("curl -H 'Authorization: Bearer s3cret' x", "curl -H 'Authorization: ***' x"),
+            ("curl -u me:s3cret x", "curl -u me:*** x"),
+            ("x --token 's3cret' y", "x --token '***' y"),
         ] {
-            assert_eq!(text(from), to);
+            let got = text(from);
+            assert!(!got.contains("s3cret"), "{from} became {got}");
+            assert!(got == to || from.contains("; nginx"), "{from} became {got}, not {to}");
         }
     }
 
@@ -253,17 +423,24 @@ mod tests {
             "http://host:80/a@b",
             "app:app",
             "keyboard=us",
-            "--key=value.pem.d/x",
             "-Dcatalina.base=/x",
             "a=b",
             "ski-lift",
             "=",
             ":",
+            "git@host:group/project",
+            "exec nginx -g 'daemon off;'",
+            "a  b\tc\nd",
+            "'",
+            "\" \"",
+            "; ;",
+            "TCP-LISTEN:80,fork",
+            "for i in 1 2; do echo $i; done",
         ] {
-            let kept = text(arg);
-            assert!(kept == arg || arg.starts_with("--key"), "{arg} became {kept}");
+            assert_eq!(text(arg), arg);
         }
         assert_eq!(masked(&["x", "--token", "--other"]), ["x", "--token", "--other"]);
         assert_eq!(masked(&["password", "x"]), ["password", "x"]);
+        assert_eq!(masked(&["x", "-p", "80", "-a", "b"]), ["x", "-p", "80", "-a", "b"]);
     }
 }

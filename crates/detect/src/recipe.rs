@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use crate::attack;
+use crate::catalogue::Catalogue;
 use crate::guidance::Template;
 use crate::parse::{self, ParseError};
 use crate::words::glob;
@@ -51,7 +52,8 @@ pub enum EventKind {
 #[serde(deny_unknown_fields)]
 pub struct Match {
     /// Names of the catalogue's servers; `*` allowed.
-    pub server: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub server: Vec<Spanned<String>>,
     /// What the invocation is for; all purposes if absent.
     #[serde(default)]
     pub purpose: Vec<Purpose>,
@@ -145,8 +147,20 @@ impl Recipe {
     /// Whether a server with this purpose is what it looks for.
     pub fn matches(&self, server: &str, purpose: Purpose) -> bool {
         let m = &self.file.r#match;
-        m.server.iter().any(|s| glob(s, server))
+        m.server.iter().any(|s| glob(&s.value, server))
             && (m.purpose.is_empty() || m.purpose.contains(&purpose))
+    }
+
+    /// Names in its match that no server of the catalogue has: it would never match there.
+    pub fn unknown_servers(&self, catalogue: &Catalogue) -> Vec<ParseError> {
+        let unknown = |pattern: &&Spanned<String>| {
+            !catalogue.servers.iter().any(|server| glob(&pattern.value, server.name()))
+        };
+        let error = |pattern: &Spanned<String>| {
+            let message = format!("no web server of the catalogue is called {:?}", pattern.value);
+            ParseError::at(&self.path, &pattern.referenced, message)
+        };
+        self.file.r#match.server.iter().filter(unknown).map(error).collect()
     }
 
     /// What it implies and what to do, with a detection's facts filled in.

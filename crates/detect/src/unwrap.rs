@@ -9,6 +9,7 @@
 use event::Process;
 
 use crate::catalogue::{Catalogue, Runtime, Wrapper};
+use crate::identify::is_handle;
 use crate::words::{base_name, glob};
 
 /// A program with its layers taken off.
@@ -48,7 +49,7 @@ impl Catalogue {
         let argv0 = process.args.first().map_or("", String::as_str);
         let mut names = vec![base_name(&process.exe.path).to_owned()];
         // `bprm->filename` of a script is the script; that comes back as an argument.
-        if process.interpreter.is_none() && !process.invoked_as.starts_with("/dev/fd/") {
+        if process.interpreter.is_none() && !is_handle(&process.invoked_as) {
             push_new(&mut names, base_name(&process.invoked_as));
         }
         let program = Program {
@@ -78,38 +79,57 @@ impl Catalogue {
     fn take_off(&self, mut program: Program, argv0: &str, wrappers: bool) -> Program {
         let mut argv0 = argv0.to_owned();
         for _ in 0..DEEPEST {
-            if let Some(loader) = find(&self.unwrap.loaders, &program) {
-                let Some(command) = after_wrapper(loader, &program.args) else {
-                    break;
-                };
-                argv0.clone_from(&command[0]);
-                program = next(program, &loader.name, command);
-            } else if let Some(multicall) = find(&self.unwrap.multicall, &program) {
-                return applet(multicall, program, &argv0);
-            } else if wrappers && let Some((wrapper, command)) = self.after_any(&program) {
-                argv0.clone_from(&command[0]);
-                program = next(program, &wrapper.name, command);
-            } else if let Some(runtime) =
-                program.names.iter().find_map(|name| self.runtime_of(name))
-                && !runtime.except.iter().any(|path| glob(path, &program.path))
-            {
-                return hosted(runtime, program);
-            } else {
+            // The file's own name decides; what was asked for only where that says nothing.
+            let Some(layer) = program.names.iter().find_map(|n| self.layer(n, &program, wrappers))
+            else {
                 break;
+            };
+            match layer {
+                Layer::Loader(loader) => {
+                    let Some(command) = after_wrapper(loader, &program.args) else { break };
+                    argv0.clone_from(&command[0]);
+                    program = next(program, &loader.name, command);
+                }
+                Layer::Multicall(multicall) => return applet(multicall, program, &argv0),
+                Layer::Wrapper(wrapper, command) => {
+                    argv0.clone_from(&command[0]);
+                    program = next(program, &wrapper.name, command);
+                }
+                Layer::Runtime(runtime) => return hosted(runtime, program),
             }
         }
         program
     }
 
+    /// The layer that a program of this name is, if it is one.
+    fn layer(&self, name: &str, program: &Program, wrappers: bool) -> Option<Layer<'_>> {
+        if let Some(loader) = self.unwrap.loaders.iter().find(|w| w.is(name)) {
+            return Some(Layer::Loader(loader));
+        }
+        if let Some(multicall) = self.unwrap.multicall.iter().find(|w| w.is(name)) {
+            return Some(Layer::Multicall(multicall));
+        }
+        if wrappers && let Some((wrapper, command)) = self.after_any(name, &program.args) {
+            return Some(Layer::Wrapper(wrapper, command));
+        }
+        let runtime = self.runtime_of(name)?;
+        let except = runtime.except.iter().any(|path| glob(path, &program.path));
+        (!except).then_some(Layer::Runtime(runtime))
+    }
+
     /// The first wrapper of this name that leads to a command; several share a name (`npm`).
-    fn after_any(&self, program: &Program) -> Option<(&Wrapper, Vec<String>)> {
-        let here = self.unwrap.wrappers.iter().filter(|w| program.names.iter().any(|n| w.is(n)));
-        here.filter_map(|w| after_wrapper(w, &program.args).map(|command| (w, command))).next()
+    fn after_any(&self, name: &str, args: &[String]) -> Option<(&Wrapper, Vec<String>)> {
+        let here = self.unwrap.wrappers.iter().filter(|w| w.is(name));
+        here.filter_map(|w| after_wrapper(w, args).map(|command| (w, command))).next()
     }
 }
 
-fn find<'a>(wrappers: &'a [Wrapper], program: &Program) -> Option<&'a Wrapper> {
-    wrappers.iter().find(|w| program.names.iter().any(|name| w.is(name)))
+/// What stands before a program.
+enum Layer<'c> {
+    Loader(&'c Wrapper),
+    Multicall(&'c Wrapper),
+    Wrapper(&'c Wrapper, Vec<String>),
+    Runtime(&'c Runtime),
 }
 
 fn push_new(names: &mut Vec<String>, name: &str) {
@@ -182,12 +202,20 @@ fn is_assignment(word: &str) -> bool {
     })
 }
 
-/// The first simple command of a shell text: words up to the first operator.
+/// Commands of the shell itself, which lead nowhere.
+const BUILTINS: &[&str] = &[
+    ".", ":", "[", "alias", "cd", "echo", "export", "false", "local", "mkdir", "printf",
+    "readonly", "set", "shift", "sleep", "source", "test", "trap", "true", "ulimit", "umask",
+    "unset", "wait",
+];
+
+/// The first simple command of a shell text that leads to a program. A full grammar is not needed
+/// to find it: words, quotes, and operators that end a command.
 fn first_command(text: &str, positional: &[String]) -> Option<Vec<String>> {
-    let mut words: Vec<String> = Vec::new();
+    let mut commands: Vec<Vec<String>> = vec![Vec::new()];
     let mut word: Option<String> = None;
     let mut quote = None;
-    let mut chars = text.chars().peekable();
+    let mut chars = text.chars();
     while let Some(c) = chars.next() {
         match (quote, c) {
             (Some(q), _) if c == q => quote = None,
@@ -199,46 +227,74 @@ fn first_command(text: &str, positional: &[String]) -> Option<Vec<String>> {
                 quote = Some(c);
                 word.get_or_insert_default();
             }
+            (None, ' ' | '\t') => commands.last_mut()?.extend(word.take()),
             (None, ';' | '&' | '|' | '\n' | '<' | '>' | '(' | ')') => {
-                words.extend(word.take());
-                if !words.is_empty() {
-                    break;
-                }
+                commands.last_mut()?.extend(word.take());
+                commands.push(Vec::new());
             }
-            (None, ' ' | '\t') => words.extend(word.take()),
             (None, _) => word.get_or_insert_default().push(c),
         }
     }
-    words.extend(word);
-    let is_command = |w: &String| {
-        !is_assignment(w) && !matches!(w.as_str(), "exec" | "command" | "builtin" | "eval" | "!")
-    };
-    let start = words.iter().position(is_command)?;
+    commands.last_mut()?.extend(word);
+    commands.into_iter().find_map(|words| simple_command(words, positional))
+}
+
+fn simple_command(mut words: Vec<String>, positional: &[String]) -> Option<Vec<String>> {
+    const PREFIXES: &[&str] =
+        &["exec", "command", "builtin", "eval", "!", "then", "do", "else", "if", "while"];
+    let start = words.iter().position(|w| !is_assignment(w) && !PREFIXES.contains(&w.as_str()))?;
     words.drain(..start);
     if words == ["$@"] || words == ["$*"] {
         words = positional.get(1..).unwrap_or_default().to_vec();
     }
-    (!words.is_empty()).then_some(words)
+    let leads = words.first().is_some_and(|first| !BUILTINS.contains(&first.as_str()));
+    leads.then_some(words)
 }
 
 /// `busybox httpd -f` and a link `httpd` to busybox are the same applet.
 fn applet(multicall: &Wrapper, mut program: Program, argv0: &str) -> Program {
     program.layers.push(multicall.name.clone());
     program.runtime = Some(multicall.name.clone());
-    let called = base_name(argv0.trim_start_matches('-')).to_owned();
-    let name = if multicall.is(&called) || called.is_empty() {
-        if program.args.is_empty() { String::new() } else { program.args.remove(0) }
-    } else {
-        called
-    };
-    program.names = vec![base_name(&name).to_owned()];
+    let mut called = base_name(argv0.trim_start_matches('-')).to_owned();
+    // It takes any name that begins with its own for itself, and may be asked for itself again.
+    while multicall.is(&called) || called.starts_with(&multicall.name) || called.is_empty() {
+        if program.args.is_empty() {
+            called = String::new();
+            break;
+        }
+        called = base_name(&program.args.remove(0)).to_owned();
+    }
+    program.names = vec![called];
     program
 }
 
 /// What a runtime was asked to run.
-fn hosted(runtime: &Runtime, mut program: Program) -> Program {
-    program.layers.push(runtime.name.clone());
+fn hosted(runtime: &Runtime, program: Program) -> Program {
+    let mut program = asked(runtime, program);
     program.runtime = Some(runtime.name.clone());
+    // `python3 -m cProfile -m http.server`: a module that runs another one in its own process.
+    for _ in 0..DEEPEST {
+        let name = program.module.as_deref().or(program.names.first().map(String::as_str));
+        let Some(inner) =
+            name.and_then(|name| runtime.inside.iter().find(|i| i.names.iter().any(|n| n == name)))
+        else {
+            break;
+        };
+        let below = Program {
+            args: std::mem::take(&mut program.args),
+            layers: std::mem::take(&mut program.layers),
+            unseen: program.unseen,
+            ..Program::default()
+        };
+        program = asked(inner, below);
+        program.runtime = Some(runtime.name.clone());
+    }
+    program
+}
+
+/// What one runtime, or one launcher inside it, was asked to run.
+fn asked(runtime: &Runtime, mut program: Program) -> Program {
+    program.layers.push(runtime.name.clone());
     program.path = String::new();
     program.names = Vec::new();
     let args = std::mem::take(&mut program.args);
@@ -257,7 +313,8 @@ fn hosted(runtime: &Runtime, mut program: Program) -> Program {
             break;
         }
         if arg == "-" || !arg.starts_with(['-', '+']) || arg.len() == 1 {
-            if runtime.verbs.contains(&arg) {
+            // `java @file` takes arguments out of a file, which nobody reads here.
+            if runtime.verbs.contains(&arg) || (runtime.class && arg.starts_with('@')) {
                 program.options.push(arg);
                 continue;
             }
@@ -345,6 +402,9 @@ fn option(
         if has(&runtime.values, &name) {
             if rest.is_empty() {
                 program.options.extend(args.next());
+            } else {
+                // As if written apart, whatever cluster it stood in.
+                program.options.extend([name, rest.to_owned()]);
             }
             return Flow::Continue;
         }
@@ -370,7 +430,9 @@ fn target(runtime: &Runtime, program: &mut Program, word: Option<String>) {
         program.args.push(word);
         return;
     }
-    if runtime.class && !word.ends_with(".java") {
+    if runtime.word_is_module {
+        program.module = Some(word);
+    } else if runtime.class && !word.ends_with(".java") {
         program.class = Some(word);
     } else {
         program.names = vec![base_name(&word).to_owned()];

@@ -58,6 +58,8 @@ pub struct Update {
     pub time: Stamp,
     /// The machine.
     pub host: String,
+    /// How serious the detection was.
+    pub severity: Severity,
     /// What happened, in words.
     pub reasons: Vec<String>,
     /// The server, with what is now known.

@@ -12,6 +12,9 @@ use crate::cli::{Common, EnvironmentChoice, Format};
 /// The file that is read unless another is named.
 const DEFAULT_FILE: &str = "/etc/picket/config.yaml";
 
+/// The ring is mapped twice and counts as resident memory: more would be a mistake.
+const LARGEST_RING: u32 = 256 << 20;
+
 /// Everything that can be set. Unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -26,7 +29,7 @@ pub(crate) struct Config {
     pub(crate) recipes: Vec<PathBuf>,
     /// Further catalogue files or directories.
     pub(crate) catalogue: Vec<PathBuf>,
-    /// Size of the kernel's ring for executions, in bytes: a power of two, at least 4096.
+    /// Size of the kernel's ring for executions, in bytes: a power of two from 4096 to 268435456.
     pub(crate) ring_bytes: u32,
     /// Of how many processes, living and dead, the kernel keeps the lineage.
     pub(crate) processes: u32,
@@ -89,8 +92,8 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         anyhow::ensure!(
-            self.ring_bytes.is_power_of_two() && self.ring_bytes >= 4096,
-            "ring_bytes is {}: expected a power of two, at least 4096",
+            self.ring_bytes.is_power_of_two() && (4096..=LARGEST_RING).contains(&self.ring_bytes),
+            "ring_bytes is {}: expected a power of two from 4096 to {LARGEST_RING}",
             self.ring_bytes
         );
         anyhow::ensure!(self.processes > 0, "processes is 0: expected at least 1");

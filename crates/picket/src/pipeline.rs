@@ -15,11 +15,15 @@ use crate::canary;
 use crate::config::Config;
 use crate::host;
 use crate::signals::Signals;
-use crate::sink::{self, Item, Sink, Style};
+use crate::sink::{self, Item, Room, Sink, Style};
 use crate::users::Users;
 
+/// What is said when lineage could not keep a process.
+const LINEAGE: &str = "the kernel could not keep the lineage of every process";
 /// Counters are looked at this often.
 const TICK: Duration = Duration::from_secs(1);
+/// How long an event may wait for room before the signals are looked at again.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// How long a canary may take to be seen.
 const CANARY_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -29,8 +33,10 @@ pub(crate) struct Plan {
     pub(crate) everything: bool,
     /// Write events.
     pub(crate) events: bool,
-    /// Write detections, and coverage.
+    /// Write detections.
     pub(crate) detections: bool,
+    /// Records go to stdout, whose reader may go away.
+    pub(crate) to_stdout: bool,
     /// How.
     pub(crate) style: Style,
 }
@@ -45,6 +51,8 @@ struct Pipeline<'p> {
     host: String,
     plan: Plan,
     started: u64,
+    /// The end was asked for.
+    ending: bool,
     coverage: Watch,
 }
 
@@ -57,9 +65,11 @@ struct Watch {
 }
 
 /// Watches until asked to end.
+///
+/// `disabled` says which rules are not in force; coverage cannot be full without them.
 pub(crate) fn run(
     config: &Config,
-    engine: Engine,
+    (engine, disabled): (Engine, Vec<String>),
     plan: Plan,
     out: impl Write + Send + 'static,
 ) -> Result<()> {
@@ -85,16 +95,17 @@ pub(crate) fn run(
         host: config.host.clone().unwrap_or_else(host::name),
         plan,
         started,
+        ending: false,
         coverage: Watch {
-            state: State::Full,
-            reasons: Vec::new(),
+            state: if disabled.is_empty() { State::Full } else { State::Degraded },
+            reasons: disabled,
             lost: Lost::default(),
             since: started,
         },
     };
     let watched = pipeline.watch();
     let last = pipeline.say_goodbye();
-    let written = pipeline.sink.finish();
+    let written = pipeline.sink.finish_soon();
     written.and(watched).and(last)
 }
 
@@ -177,10 +188,11 @@ impl Pipeline<'_> {
             Err(error) => return Err(error).context("cannot wait for events"),
         }
         let [_, _, failed, signals, stdout] = fds.map(|fd| fd.revents());
-        if signals.contains(PollFlags::IN) && self.signals.came() {
+        self.ending |= signals.contains(PollFlags::IN) && self.signals.came();
+        if self.ending {
             return Ok(true);
         }
-        if stdout.contains(PollFlags::ERR) {
+        if self.plan.to_stdout && stdout.contains(PollFlags::ERR) {
             anyhow::bail!(sink::READER_GONE);
         }
         Ok(failed.contains(PollFlags::IN))
@@ -212,7 +224,7 @@ impl Pipeline<'_> {
                 if canary::is_own(&exec) {
                     return Ok(());
                 }
-                exec.process.user = self.users.name(exec.process.uid);
+                exec.process.user = self.users.name(&exec.process);
                 let boot_ns = exec.boot_ns;
                 (Event::Exec { host, exec }, Some(boot_ns))
             }
@@ -225,17 +237,32 @@ impl Pipeline<'_> {
         }
         if self.plan.events {
             let record = Record::Event(Box::new(masked(event)));
-            self.sink.send_waiting(Item { record, boot_ns });
+            // Once the end was asked for, nobody is waited for.
+            let patience = if self.ending { Duration::ZERO } else { PATIENCE };
+            if self.sink.send_event(Item { record, boot_ns }, patience) == Room::Full {
+                self.ending |= self.signals.came();
+            }
         }
         Ok(())
     }
 
     /// Says so when something was lost since the last look, and when all is well again.
     fn check_coverage(&mut self) -> Result<()> {
-        let lost = self.lost(&self.probe.counts()?);
+        let counts = self.probe.counts()?;
+        let lost = self.lost(&counts);
+        let lineage_lost =
+            counts.lost_lineage > 0 && !self.coverage.reasons.iter().any(|r| r == LINEAGE);
+        if lineage_lost {
+            self.coverage.reasons.push(LINEAGE.to_owned());
+        }
         let from = self.coverage.since;
         self.coverage.since = Clock::boot_ns();
         if lost == self.coverage.lost {
+            if lineage_lost {
+                self.coverage.state = State::Degraded;
+                self.say_coverage(Lost::default(), from)?;
+                return Ok(());
+            }
             let well = self.coverage.reasons.is_empty();
             if self.coverage.state == State::Degraded && well {
                 self.coverage.state = State::Full;
@@ -267,9 +294,6 @@ impl Pipeline<'_> {
     }
 
     fn say_coverage(&mut self, lost: Lost, from: u64) -> Result<()> {
-        if !self.plan.detections {
-            return Ok(());
-        }
         let counts = self.probe.counts()?;
         let clock = self.probe.clock();
         let now = clock.stamp(Clock::boot_ns());

@@ -95,6 +95,13 @@ impl Files {
         let (catalogue, mut errors) = Catalogue::parse(borrowed(&self.catalogue));
         let (recipes, more) = recipe::parse_all(borrowed(&self.recipes));
         errors.extend(more);
+        // Files named one by one are judged by the whole catalogue.
+        let known = if catalogue.servers.is_empty() {
+            &Catalogue::parse(borrowed(&Self::embedded().catalogue)).0
+        } else {
+            &catalogue
+        };
+        errors.extend(recipes.iter().flat_map(|recipe| recipe.unknown_servers(known)));
         Rules { catalogue, recipes, errors }
     }
 }

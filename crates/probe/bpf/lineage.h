@@ -30,13 +30,13 @@ static __always_inline __u64 image_id(struct counters *c)
 }
 
 /* Keeps what the process that just executed now runs. */
-static __always_inline __u64 keep_image(struct counters *c, struct task_struct *task,
-					struct linux_binprm *bprm)
+static __always_inline void keep_image(struct counters *c, struct task_struct *task,
+				       struct linux_binprm *bprm)
 {
 	__u32 zero = 0;
 	struct image *image = bpf_map_lookup_elem(&image_scratch, &zero);
 	if (!image)
-		return 0;
+		return;
 	__u64 id = image_id(c);
 	long n = bpf_probe_read_kernel_str(image->path, IMAGE_PATH, bprm->filename);
 	image->path_len = n > 0 ? n : 0;
@@ -53,7 +53,7 @@ static __always_inline __u64 keep_image(struct counters *c, struct task_struct *
 	image->args_len = len;
 	if (bpf_map_update_elem(&images, &id, image, BPF_ANY)) {
 		c->lost_lineage++;
-		return 0;
+		return;
 	}
 
 	struct proc_key key = key_of(task);
@@ -64,7 +64,7 @@ static __always_inline __u64 keep_image(struct counters *c, struct task_struct *
 			bpf_map_delete_elem(&images, &known->image);
 		known->image = id;
 		known->own_image = 1;
-		return id;
+		return;
 	}
 	struct proc proc = {
 		.parent = key_of(task->real_parent),
@@ -73,7 +73,6 @@ static __always_inline __u64 keep_image(struct counters *c, struct task_struct *
 	};
 	if (bpf_map_update_elem(&procs, &key, &proc, BPF_ANY))
 		c->lost_lineage++;
-	return id;
 }
 
 /* What the parent of a process runs now; it may execute something else before user space asks. */

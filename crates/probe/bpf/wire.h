@@ -82,7 +82,6 @@ struct exec_head {
 	__u64 start;
 	__u64 parent_start;
 	__u64 cgroup;
-	__u64 image;
 	__u64 parent_image; /* what the parent ran at this moment */
 	__u64 filesystem;   /* magic number */
 	struct file_key file;
@@ -105,9 +104,7 @@ struct exec_head {
 	__u32 asked_len;
 	__u32 interpreter_len;
 	__u32 args_len;
-	__u32 args_total;
 	__u32 tail_len;
-	__u32 pad;
 	char comm[COMM_LEN];
 };
 

@@ -29,6 +29,8 @@ pub enum Error {
         what: String,
         /// The refusal.
         why: String,
+        /// Whether it may well work the next time.
+        again: bool,
     },
     /// A map or a ring could not be used.
     #[error("cannot {what}: {why}")]
@@ -44,7 +46,8 @@ impl Error {
     pub(crate) fn load(what: &str, error: &libbpf_rs::Error) -> Self {
         let words = take_libbpf_words();
         let why = if words.is_empty() { error.to_string() } else { format!("{error} ({words})") };
-        Self::Load { what: what.to_owned(), why }
+        let again = error.kind() == libbpf_rs::ErrorKind::WouldBlock;
+        Self::Load { what: what.to_owned(), why, again }
     }
 
     pub(crate) fn map(what: &str, error: &libbpf_rs::Error) -> Self {

@@ -74,6 +74,17 @@ impl Probe {
     pub fn load(options: &Options, plan: &Plan) -> Result<Self, Error> {
         kernel::ready()?;
         error::keep_libbpf_words();
+        // The verifier gives up when a signal comes, and says: try again.
+        let mut tries = 5;
+        loop {
+            match Self::load_once(options, plan) {
+                Err(Error::Load { again: true, .. }) if tries > 0 => tries -= 1,
+                done => return done,
+            }
+        }
+    }
+
+    fn load_once(options: &Options, plan: &Plan) -> Result<Self, Error> {
         // libbpf's object lives as long as the skeleton, but its handle needs a fixed place:
         // a few bytes a process, leaked on purpose.
         let place: &'static mut MaybeUninit<OpenObject> =

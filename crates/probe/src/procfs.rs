@@ -10,8 +10,8 @@ use rustix::fs::{major, minor};
 
 use crate::decode;
 
-/// Argument lists longer than this are cut, as the kernel side cuts them.
-const ARGS_LEN: u64 = 8192;
+/// Argument lists longer than this are cut. The kernel side cuts them much earlier.
+pub(crate) const ARGS_LEN: u64 = 128 << 10;
 
 /// The file that a process runs, as the kernel names it. `None` if it is gone or not allowed.
 pub(crate) fn exe(pid: u32) -> Option<String> {

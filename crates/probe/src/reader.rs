@@ -211,7 +211,10 @@ fn take(ring: &RingBuffer<'_>) -> Result<usize, Error> {
 fn complete(decoded: &mut decode::Decoded) {
     let process = &mut decoded.exec.process;
     let Some(file) = decoded.exec.file else { return };
-    if !process.exe.path_truncated && !decoded.args_unreadable && process.cwd.is_some() {
+    // An argument list that was cut may tell only at its end (a class path is long): what the
+    // process was started with is then read in full, up to a limit.
+    let args_wanted = decoded.args_unreadable || process.args_truncated;
+    if !process.exe.path_truncated && !args_wanted && process.cwd.is_some() {
         return;
     }
     let key = process.key();
@@ -231,11 +234,10 @@ fn complete(decoded: &mut decode::Decoded) {
         process.exe.path = path;
         process.exe.path_truncated = false;
     }
-    if decoded.args_unreadable
-        && let Some(bytes) = args
-    {
-        process.args = decode::arguments(&bytes, false);
-        process.args_truncated = false;
+    if args_wanted && let Some(bytes) = args.filter(|bytes| !bytes.is_empty()) {
+        let cut = bytes.len() as u64 >= procfs::ARGS_LEN;
+        process.args = decode::arguments(&bytes, cut);
+        process.args_truncated = cut;
     }
     if process.cwd.is_none() {
         process.cwd = cwd;

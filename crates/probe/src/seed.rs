@@ -15,6 +15,7 @@ pub(crate) fn run(skel: &ProbeSkel<'_>) -> Result<usize, Error> {
     let link = skel.links.on_task.as_ref().ok_or_else(|| Error::Load {
         what: "attach".to_owned(),
         why: "the task iterator has no link".to_owned(),
+        again: false,
     })?;
     let mut bytes = Vec::with_capacity(64 << 10);
     Iter::new(link)

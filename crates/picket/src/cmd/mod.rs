@@ -19,11 +19,17 @@ use crate::sink;
 
 /// The engine that the configuration describes. What is wrong with a rule is said, and disables
 /// that rule alone.
-fn engine(config: &Config) -> Result<Engine> {
+///
+/// The second half of the answer is what coverage must say of it.
+fn engine(config: &Config) -> Result<(Engine, Vec<String>)> {
     let Rules { catalogue, recipes, errors } = Files::configured(config)?.parse();
     for error in &errors {
         sink::log(&format!("disabled: {error}"));
     }
     anyhow::ensure!(!recipes.is_empty(), "no recipe is left to run: see the errors above");
-    Ok(Engine::new(catalogue, recipes, environment::settings(config)))
+    let disabled = match errors.as_slice() {
+        [] => Vec::new(),
+        [first, ..] => vec![format!("{} rules are disabled, the first: {first}", errors.len())],
+    };
+    Ok((Engine::new(catalogue, recipes, environment::settings(config)), disabled))
 }

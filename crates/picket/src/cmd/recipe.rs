@@ -87,7 +87,9 @@ fn show(config: &Config, name: &str) -> Result<ExitCode> {
         .servers
         .iter()
         .filter(|s| s.role != detect::catalogue::Role::Canary)
-        .filter(|s| f.r#match.server.iter().any(|pattern| pattern == "*" || pattern == s.name()))
+        .filter(|s| {
+            f.r#match.server.iter().any(|pattern| pattern.value == "*" || pattern.value == s.name())
+        })
         .count();
     print(&format!("  looks for {servers} web servers of the catalogue; from {}", recipe.path))?;
     let g = &f.guidance;

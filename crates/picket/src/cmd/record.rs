@@ -17,6 +17,7 @@ pub(crate) fn run(common: &Common, args: &RecordArgs) -> Result<ExitCode> {
         everything: args.events,
         events: true,
         detections: false,
+        to_stdout: args.output.is_none(),
         style: Style { format: common.format.unwrap_or(Format::Json), severity: Severity::Info },
     };
     let engine = super::engine(&config)?;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use event::Record;
@@ -12,17 +13,20 @@ use crate::cli::{Common, ReplayArgs};
 use crate::config::{self, Config};
 use crate::sink::{self, Item, Sink, Style};
 
+/// A replay has nothing to lose by waiting for its reader.
+const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
 /// A longer line is no event: arguments are at most 8 KiB, paths 4 KiB.
 const LONGEST_LINE: u64 = 4 << 20;
 
 pub(crate) fn run(common: &Common, args: &ReplayArgs) -> Result<ExitCode> {
     let config = Config::load(common)?;
-    let mut engine = super::engine(&config)?;
+    let (mut engine, _) = super::engine(&config)?;
     let severity = args.severity.map_or(config.severity, Into::into);
     let style = Style { format: config::format(common), severity };
     let mut input = open(&args.file)?;
     let sink = Sink::start(std::io::stdout(), style)?;
-    let mut bad = 0_u64;
+    let (mut bad, mut events) = (0_u64, 0_u64);
     let mut line = Vec::new();
     for number in 1_u64.. {
         line.clear();
@@ -49,9 +53,14 @@ pub(crate) fn run(common: &Common, args: &ReplayArgs) -> Result<ExitCode> {
         }
         match serde_json::from_slice::<Record>(&line) {
             Ok(Record::Event(event)) => {
+                events += 1;
                 for record in engine.on(&event) {
-                    sink.send_waiting(Item { record, boot_ns: None });
+                    sink.send_event(Item { record, boot_ns: None }, FOREVER);
                 }
+            }
+            // What the recording could not see, its replay cannot either.
+            Ok(record @ Record::Coverage(_)) => {
+                sink.send_event(Item { record, boot_ns: None }, FOREVER);
             }
             // The output of `run --events` holds other records beside the events.
             Ok(_) => {}
@@ -66,6 +75,12 @@ pub(crate) fn run(common: &Common, args: &ReplayArgs) -> Result<ExitCode> {
         }
     }
     sink.finish()?;
+    if events == 0 {
+        sink::log(&format!(
+            "{}: no events in it: record with --events or `picket record`",
+            args.file.display()
+        ));
+    }
     if bad > 0 {
         sink::log(&format!("{bad} bad lines; all others were processed"));
         return Ok(ExitCode::FAILURE);

@@ -16,6 +16,7 @@ pub(crate) fn run(common: &Common, args: &RunArgs) -> Result<ExitCode> {
         everything: args.events,
         events: args.events,
         detections: true,
+        to_stdout: true,
         style: Style { format: config::format(common), severity },
     };
     pipeline::run(&config, super::engine(&config)?, plan, std::io::stdout())?;

@@ -1,12 +1,12 @@
 //! Where records go: a thread of its own writes them, so that a slow reader of stdout never
 //! makes the sensor wait.
 
+mod queue;
 mod text;
 
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,9 +16,8 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::cli::Format;
-
-/// Records that may wait to be written. Beyond it they are dropped, and counted.
-const QUEUE: usize = 1024;
+use crate::sink::queue::Queue;
+pub(crate) use crate::sink::queue::Room;
 
 /// What is said when nobody reads stdout any more.
 pub(crate) const READER_GONE: &str = "the reader of stdout has gone away";
@@ -62,24 +61,28 @@ pub(crate) struct Style {
 
 /// The sending end.
 pub(crate) struct Sink {
-    sender: Option<SyncSender<Item>>,
-    thread: Option<JoinHandle<Result<()>>>,
+    queue: Arc<Queue<Item>>,
+    thread: JoinHandle<Result<()>>,
     dropped: AtomicU64,
     failed: Arc<OwnedFd>,
 }
 
+/// After the end was asked for, a reader of stdout that does not read gets this long.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
+
 impl Sink {
     /// Starts writing to `out`.
     pub(crate) fn start(out: impl Write + Send + 'static, style: Style) -> Result<Self> {
-        let (sender, receiver) = sync_channel(QUEUE);
+        let queue = Arc::new(Queue::new());
         let what = "cannot start writing records";
-        let failed =
-            Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).context(what)?);
-        let signal = Arc::clone(&failed);
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let failed = Arc::new(eventfd(0, flags).context(what)?);
+        let (items, signal) = (Arc::clone(&queue), Arc::clone(&failed));
         let thread = std::thread::Builder::new()
             .name("picket-sink".to_owned())
             .spawn(move || {
-                let done = write_all(out, &receiver, style);
+                let done = write_all(out, &items, style);
+                items.reader_gone();
                 if done.is_err() {
                     // Wakes the thread that reads events, which may be waiting.
                     let _ = rustix::io::write(&*signal, &1_u64.to_ne_bytes());
@@ -87,25 +90,24 @@ impl Sink {
                 done
             })
             .context(what)?;
-        Ok(Self { sender: Some(sender), thread: Some(thread), dropped: AtomicU64::new(0), failed })
+        Ok(Self { queue, thread, dropped: AtomicU64::new(0), failed })
     }
 
-    /// Hands a record over. If the queue is full it is dropped, and counted.
+    /// Hands over a detection or what is said of coverage. Without room it is dropped, and counted.
     pub(crate) fn send(&self, item: Item) {
-        let Some(sender) = &self.sender else { return };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = sender.try_send(item) {
+        if self.queue.push(item) == Room::Full {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Hands a record over, waiting for room. For recordings, where the kernel's ring is the
-    /// better place to wait.
-    pub(crate) fn send_waiting(&self, item: Item) {
-        if let Some(sender) = &self.sender
-            && sender.send(item).is_err()
-        {
+    /// Hands over an event, waiting a while for room: the kernel's ring is the better place for
+    /// those that follow. Without room it is dropped, and counted.
+    pub(crate) fn send_event(&self, item: Item, patience: Duration) -> Room {
+        let room = self.queue.push_event(item, patience);
+        if room == Room::Full {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        room
     }
 
     /// Records that were dropped.
@@ -118,35 +120,43 @@ impl Sink {
         self.failed.as_fd()
     }
 
-    /// Writes what is left and ends. The error is what stopped it.
-    pub(crate) fn finish(mut self) -> Result<()> {
-        self.sender = None;
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(done)) => done,
-            Some(Err(_)) => anyhow::bail!("the thread that writes records has panicked"),
-            None => Ok(()),
+    /// Writes what is left, however long it takes, and ends. The error is what stopped it.
+    pub(crate) fn finish(self) -> Result<()> {
+        self.queue.close();
+        self.join()
+    }
+
+    /// Writes what is left and ends, but waits for a reader that does not read no longer than it
+    /// deserves.
+    pub(crate) fn finish_soon(self) -> Result<()> {
+        self.queue.close();
+        match self.queue.wait_for_reader(LAST_CHANCE) {
+            Ok(_) => self.join(),
+            Err(left) => anyhow::bail!(
+                "stdout is not being read: {left} records, and what was being written, are lost"
+            ),
+        }
+    }
+
+    fn join(self) -> Result<()> {
+        match self.thread.join() {
+            Ok(done) => done,
+            Err(_) => anyhow::bail!("the thread that writes records has panicked"),
         }
     }
 }
 
-fn write_all(out: impl Write, receiver: &Receiver<Item>, style: Style) -> Result<()> {
+fn write_all(out: impl Write, queue: &Queue<Item>, style: Style) -> Result<()> {
     let mut out = BufWriter::with_capacity(64 << 10, out);
     let text = text::Text::new();
-    loop {
-        // Flushed whenever nothing waits, so that a record is never late.
-        let item = match receiver.try_recv() {
-            Ok(item) => item,
-            Err(_) => {
-                out.flush().map_err(explain)?;
-                match receiver.recv_timeout(Duration::from_secs(3600)) {
-                    Ok(item) => item,
-                    Err(RecvTimeoutError::Timeout) => continue,
-                    Err(RecvTimeoutError::Disconnected) => return out.flush().map_err(explain),
-                }
-            }
-        };
+    while let Some(item) = queue.pop() {
         write_one(&mut out, item, style, &text).map_err(explain)?;
+        // Flushed whenever nothing waits, so that a record is never late.
+        if queue.is_empty() {
+            out.flush().map_err(explain)?;
+        }
     }
+    out.flush().map_err(explain)
 }
 
 fn write_one(
@@ -163,6 +173,11 @@ fn write_one(
             let now = probe::Clock::boot_ns();
             detection.latency_us = Some(now.saturating_sub(boot_ns) / 1000);
         }
+    }
+    if let Record::Update(update) = &item.record
+        && update.severity < style.severity
+    {
+        return Ok(());
     }
     match style.format {
         Format::Json => {

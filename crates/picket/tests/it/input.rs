@@ -23,6 +23,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("input::missing_files_are_named", missing_files),
         trial("root::input::hostile_arguments", hostile_arguments),
         trial("root::input::secrets_are_masked", secrets),
+        trial("root::input::tricks_that_hide_nothing", tricks),
+        trial("root::input::a_flood_of_listeners_is_bounded", many_listeners),
         trial("root::input::replay_agrees_with_run", replay_agrees),
     ]
 }
@@ -90,6 +92,7 @@ fn broken_recipes() {
         &["expected lower-case"],
     );
     case("event: exec", "event: exec\nevent: exec", "event: exec\nmatch", &["event"]);
+    case("server: [\"*\"]", "server: [ngnix]", "[ngnix]", &["ngnix", "no web server"]);
     refused(dir.path(), "r.yaml", b"\tname: x\n: : [", ":", &[]);
     refused(dir.path(), "r.yaml", b"", ":1:1", &[]);
     refused(dir.path(), "r.yaml", b"just text", ":1:1", &[]);
@@ -378,6 +381,86 @@ fn secrets() {
     assert!(!found.to_string().contains(secret), "{found:#}");
     let args = args_of(&found);
     assert_eq!(&args[2..], ["--password=***", "--token", "***", "https://me:***@host/x"]);
+}
+
+/// Ways to start a server that are none of its own: each must be seen as what it is.
+fn tricks() {
+    let sensor = shared();
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let python = fs::canonicalize("/usr/bin/python3").unwrap();
+    for name in ["busybox", "ld.so", "toybox"] {
+        std::os::unix::fs::symlink(&python, dir.path().join(name)).unwrap();
+    }
+    let padding = "-Wignore ".repeat(1100);
+    let python = "/usr/bin/python3";
+    let cases = [
+        (
+            format!("{} -m http.server --bind 127.0.0.1 {{port}}", at("busybox")),
+            "python-http-server",
+        ),
+        (format!("{} -m http.server --bind 127.0.0.1 {{port}}", at("ld.so")), "python-http-server"),
+        (
+            format!("{} -m http.server --bind 127.0.0.1 {{port}}", at("toybox")),
+            "python-http-server",
+        ),
+        (format!("{python} -m runpy http.server --bind 127.0.0.1 {{port}}"), "python-http-server"),
+        (
+            format!("{python} -m cProfile -m http.server --bind 127.0.0.1 {{port}}"),
+            "python-http-server",
+        ),
+        (
+            format!("{python} {padding}-m http.server --bind 127.0.0.1 {{port}}"),
+            "python-http-server",
+        ),
+        ("busybox busybox httpd -f -p 127.0.0.1:{port}".to_owned(), "busybox-httpd"),
+        ("ruby -wrun -e httpd . -b 127.0.0.1 -p {port}".to_owned(), "webrick"),
+    ];
+    for (line, expected) in cases {
+        let mark = sensor.mark();
+        let port = crate::servers::free_port();
+        let line = line.replace("{port}", &port.to_string());
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).current_dir(dir.path());
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let group = harness::Group::start(&mut command);
+        let root = group.child.id();
+        let deadline = std::time::Instant::now() + harness::PATIENCE;
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(std::time::Instant::now() < deadline, "{line:.80} does not listen");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        sensor.barrier();
+        let found: Vec<String> = sensor
+            .since(mark)
+            .iter()
+            .filter(|r| harness::is_below(r, root))
+            .map(|r| r["server"]["name"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(found, [expected], "{line:.80}");
+    }
+}
+
+/// A detected process that listens thousands of times gets a few updates, not thousands.
+fn many_listeners() {
+    let sensor = shared();
+    let mark = sensor.mark();
+    let code = "import http.server, socket\nHTTPServer = http.server.HTTPServer # serve_forever\n\
+                for i in range(900):\n s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); s.close()";
+    let mut child = Command::new("/usr/bin/python3").args(["-c", code]).spawn().unwrap();
+    let pid = child.id();
+    assert!(harness::wait(&mut child).success());
+    sensor.barrier();
+    sensor.barrier();
+    let records = sensor.since(mark);
+    let detection = records.iter().find(|r| harness::is_below(r, pid)).unwrap();
+    let updates: Vec<&Value> =
+        records.iter().filter(|r| r["type"] == "update" && r["id"] == detection["id"]).collect();
+    assert_eq!(updates.len(), 16);
+    let last = updates.last().unwrap();
+    assert_eq!(last["listen"].as_array().unwrap().len(), 16);
+    assert!(last["reasons"].to_string().contains("no further address"), "{last}");
 }
 
 /// The same events give the same detections, whether they are seen or read.

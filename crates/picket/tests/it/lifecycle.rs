@@ -17,6 +17,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("root::lifecycle::ends_on_sigint_with_a_last_coverage_record", ends_on_sigint),
         trial("root::lifecycle::ends_on_sigterm", ends_on_sigterm),
         trial("root::lifecycle::second_sigint_ends_at_once", second_sigint),
+        trial("root::lifecycle::a_stuck_reader_does_not_keep_it", stuck_reader),
+        trial("root::lifecycle::a_slow_reader_loses_events_before_detections", slow_reader),
+        trial("root::lifecycle::disabled_rules_degrade_coverage", disabled_rules),
         trial("root::lifecycle::closed_stdout_is_said_at_once", closed_stdout),
         trial("root::lifecycle::full_disk_is_said", full_disk),
         trial("root::lifecycle::missing_capability_is_said", missing_capability),
@@ -85,6 +88,82 @@ fn second_sigint() {
     assert!(child.try_wait().unwrap().is_none(), "nothing was stuck: the test tests nothing");
     kill(child.id(), Signal::INT);
     assert_eq!(wait(&mut child).code(), Some(130));
+}
+
+/// Nobody reads the pipe: asked to end, picket waits a second, says what is lost, and ends.
+fn stuck_reader() {
+    let mut child = picket()
+        .args(["run", "--events", "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = ready(&mut child);
+    for _ in 0..1000 {
+        Command::new("/bin/true").status().unwrap();
+    }
+    kill(child.id(), Signal::TERM);
+    assert_eq!(wait(&mut child).code(), Some(1));
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("stdout is not being read: "), "{rest}");
+}
+
+/// With events turned on and a reader that is too slow for them, detections still arrive, and the
+/// last record says what was lost.
+fn slow_reader() {
+    let mut child = picket()
+        .args(["run", "--events", "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _log = ready(&mut child);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("nginx");
+    std::os::unix::fs::symlink("/bin/true", &file).unwrap();
+    const SERVERS: usize = 50;
+    for i in 0..3000 {
+        Command::new("/bin/true").status().unwrap();
+        if i % (3000 / SERVERS) == 0 {
+            Command::new(&file).arg(dir.path()).status().unwrap();
+        }
+    }
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        out.read_to_string(&mut text).unwrap();
+        text
+    });
+    // The pipe was full all that time; now it is read to its end.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    kill(child.id(), Signal::INT);
+    assert_eq!(wait(&mut child).code(), Some(0));
+    let text = reader.join().unwrap();
+    let records: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let mark = dir.path().to_str().unwrap();
+    let found = records.iter().filter(|r| r["type"] == "detection" && args_of(r).contains(&mark));
+    assert_eq!(found.count(), SERVERS);
+    assert_eq!(records.last().unwrap()["type"], "coverage");
+}
+
+fn disabled_rules() {
+    let dir = tempfile::tempdir().unwrap();
+    let broken = dir.path().join("broken.yaml");
+    std::fs::write(&broken, "family: x\nabout: y\nservers: 7\n").unwrap();
+    let config = dir.path().join("config.yml");
+    std::fs::write(&config, format!("catalogue: [{}]\n", broken.display())).unwrap();
+    let args = ["run", "--format", "json", "--config", config.to_str().unwrap()];
+    let (sensor, line) = Sensor::start_anyhow(&args);
+    assert!(
+        line.starts_with("picket: watching, coverage degraded: 1 rules are disabled"),
+        "{line}"
+    );
+    let (_, records, _) = sensor.stop();
+    for record in coverage(&records) {
+        assert_eq!(record["state"], "degraded");
+        assert!(record["reasons"].to_string().contains("broken.yaml:3:"), "{record}");
+    }
 }
 
 fn closed_stdout() {

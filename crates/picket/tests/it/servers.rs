@@ -1,12 +1,13 @@
 //! Real web servers, started for real: each row of `servers.yaml` must be detected as what it
 //! is, and its management invocations as such.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -114,9 +115,15 @@ impl Place {
     }
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port that was free a moment ago, and that no other test was given.
+pub(crate) fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if GIVEN.lock().unwrap().insert(port) {
+            return port;
+        }
+    }
 }
 
 fn serve(server: &Server) {
@@ -128,8 +135,7 @@ fn serve(server: &Server) {
     let daemon = Daemon { pidfile: server.pidfile.as_deref().map(|p| place.fill(p)) };
     wait_until_listening(server, &place, &mut group, daemon.pidfile.is_some());
 
-    // It listens, so its execution and its listener are behind us.
-    sensor.barrier();
+    // It listens, so its execution is behind us.
     sensor.barrier();
     let records = sensor.since(mark);
     let words: Vec<String> = server.args_contain.iter().map(|word| place.fill(word)).collect();
@@ -146,10 +152,11 @@ fn serve(server: &Server) {
         });
     check_detection(server, &place, &found, root);
 
-    let confirmed = records
-        .iter()
-        .find(|r| is_update_below(r, &records, root) && listens(r, place.port))
-        .unwrap_or_else(|| panic!("nothing says that {} listens", server.name));
+    let confirmed = sensor.wait_for(&format!("that {} listens", server.name), |r| {
+        r["type"] == "update"
+            && listens(r, place.port)
+            && is_update_below(r, &sensor.since(mark), root)
+    });
     assert_eq!(confirmed["server"]["confidence"], "confirmed");
 
     drop(group);

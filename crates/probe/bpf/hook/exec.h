@@ -88,7 +88,6 @@ static __always_inline void put_args(struct exec_record *r, struct mm_struct *mm
 	__u64 len = mm->arg_end - start;
 	__u32 off = tail_len(r);
 
-	r->head.args_total = len;
 	if (len > ARGS_LEN) {
 		len = ARGS_LEN;
 		r->head.flags |= EXEC_ARGS_TRUNCATED;
@@ -173,7 +172,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	if (!c)
 		return 0;
 	c->execs++;
-	__u64 image = keep_image(c, task, bprm);
+	keep_image(c, task, bprm);
 
 	struct file *file = bprm->file;
 	struct inode *inode = file->f_inode;
@@ -195,7 +194,6 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	keep_current(task);
 	r->head.seq = ++c->exec_seq;
 	r->head.boot_ns = now;
-	r->head.image = image;
 	r->head.file = key;
 	r->head.why = why;
 	fill(r, task, bprm, inode);
