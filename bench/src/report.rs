@@ -100,8 +100,8 @@ fn warm_up(execs: u32) -> String {
         return String::new();
     }
     format!(
-        " Before each storm came {execs} executions that were not measured, so that picket's tables were \
-         as full as after hours of use."
+        " Before each storm came {execs} executions that were not measured, so that caches and tables \
+         were warm."
     )
 }
 
