@@ -54,7 +54,7 @@ fn list(config: &Config, format: Format) -> Result<ExitCode> {
                 "importance": f.importance, "attack": recipe.attack, "file": recipe.path,
             }))?)?;
         } else {
-            print(&format!(
+            print_text(&format!(
                 "{:<24} {:<9} {} ({})",
                 recipe.name(),
                 f.importance.to_string(),
@@ -72,10 +72,10 @@ fn show(config: &Config, name: &str) -> Result<ExitCode> {
         format!("no recipe is called {name:?}: `picket recipe list` names them")
     })?;
     let f = &recipe.file;
-    print(&format!("{} {}: {}", recipe.name(), f.version, f.description))?;
-    print(&format!("  {} / {}, importance {}", f.category, f.method, f.importance))?;
+    print_text(&format!("{} {}: {}", recipe.name(), f.version, f.description))?;
+    print_text(&format!("  {} / {}, importance {}", f.category, f.method, f.importance))?;
     for technique in &recipe.attack.techniques {
-        print(&format!(
+        print_text(&format!(
             "  ATT&CK {} {} ({})",
             technique.id,
             technique.name,
@@ -91,17 +91,26 @@ fn show(config: &Config, name: &str) -> Result<ExitCode> {
             f.r#match.server.iter().any(|pattern| pattern.value == "*" || pattern.value == s.name())
         })
         .count();
-    print(&format!("  looks for {servers} web servers of the catalogue; from {}", recipe.path))?;
+    print_text(&format!(
+        "  looks for {servers} web servers of the catalogue; from {}",
+        recipe.path
+    ))?;
     let g = &f.guidance;
     for (environment, text) in
         [("ci", &g.ci), ("staging", &g.staging), ("production", &g.production)]
     {
-        print(&format!("\n  {environment}: {}", text.implication.value.trim()))?;
+        print("")?;
+        print_text(&format!("  {environment}: {}", text.implication.value.trim()))?;
         for action in &text.actions {
-            print(&format!("    - {}", action.value.trim()))?;
+            print_text(&format!("    - {}", action.value.trim()))?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints text that somebody else's file may have written.
+fn print_text(text: &str) -> Result<()> {
+    print(&crate::escape::terminal(text))
 }
 
 fn check(files: &Files) -> Result<ExitCode> {

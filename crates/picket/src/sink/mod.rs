@@ -14,18 +14,20 @@ use anyhow::{Context, Result};
 use event::{Record, Severity};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use serde::Serialize;
 
 use crate::cli::Format;
+use crate::escape;
 use crate::sink::queue::Queue;
 pub(crate) use crate::sink::queue::Room;
 
 /// What is said when nobody reads stdout any more.
 pub(crate) const READER_GONE: &str = "the reader of stdout has gone away";
 
-/// Writes a line of picket's own log to stderr.
+/// Writes a line of picket's own log to stderr. It may quote files that others wrote.
 pub(crate) fn log(line: &str) {
     // Nowhere is left to say that stderr cannot be written to.
-    let _ = writeln!(io::stderr(), "picket: {line}");
+    let _ = writeln!(io::stderr(), "picket: {}", escape::terminal(line));
 }
 
 /// Writes a line of a command's result to stdout.
@@ -181,7 +183,8 @@ fn write_one(
     }
     match style.format {
         Format::Json => {
-            serde_json::to_writer(&mut *out, &item.record)?;
+            let mut json = serde_json::Serializer::with_formatter(&mut *out, escape::Json);
+            item.record.serialize(&mut json)?;
             out.write_all(b"\n")
         }
         Format::Text => out.write_all(text.record(&item.record).as_bytes()),

@@ -350,6 +350,21 @@ fn hostile_arguments() {
     assert!(out.contains("\\x1b[2J") && out.contains("\\u{202e}gpj"), "{out}");
     assert!(!out.contains(|c: char| c.is_control() && c != '\n'), "{out:?}");
     assert!(!out.contains('\u{202e}'));
+    // Nor in JSON lines, which people look at on terminals.
+    let (_, out, _) = run(&["replay", "--format", "json", path]);
+    assert!(out.contains("\\u202e") && !out.contains('\u{202e}'));
+    assert!(!out.contains(|c: char| c.is_control() && c != '\n'));
+    // Nor where picket quotes a file that somebody else wrote.
+    let bad = write(
+        dir.path(),
+        "bad.yaml",
+        RECIPE.replace("event: exec", "\"e\u{1b}[2J\u{202e}\": exec"),
+    );
+    let (_, _, err) = run(&["recipe", "check", bad.to_str().unwrap()]);
+    assert!(
+        !err.contains(|c: char| c.is_control() && c != '\n') && !err.contains('\u{202e}'),
+        "{err:?}"
+    );
 }
 
 /// A detection holds all that its event had.
