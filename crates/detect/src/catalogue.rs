@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use crate::content::Signature;
 use crate::invocation::{ArgumentStyle, Invocation};
 use crate::parse::{self, ParseError};
 use crate::words::{base_name, same_program, strip_version};
@@ -73,6 +74,9 @@ pub struct Server {
     /// Globs of where the program or script is installed, `**` crossing directories.
     #[serde(default)]
     pub paths: Vec<String>,
+    /// What its file contains, whatever it is called.
+    #[serde(default)]
+    pub content: Option<Signature>,
     /// Modules that the runtime is asked to run: `python3 -m http.server`. `*` allowed.
     #[serde(default)]
     pub modules: Vec<String>,
@@ -183,6 +187,9 @@ pub struct Wrapper {
     /// Options with which nothing is run (`ld.so --list`).
     #[serde(default)]
     pub stops: Vec<String>,
+    /// What its file contains, whatever it is called.
+    #[serde(default)]
+    pub content: Option<Signature>,
 }
 
 /// An interpreter or virtual machine.
@@ -236,6 +243,9 @@ pub struct Runtime {
     /// Modules and scripts that run another one in their own process, read like a runtime.
     #[serde(default)]
     pub inside: Vec<Runtime>,
+    /// What its file contains, whatever it is called.
+    #[serde(default)]
+    pub content: Option<Signature>,
 }
 
 /// The whole catalogue, ready to be asked.
@@ -277,6 +287,7 @@ impl Catalogue {
             }
         }
         catalogue.check_runtimes(&mut errors);
+        catalogue.check_content(&mut errors);
         (catalogue, errors)
     }
 
@@ -340,6 +351,11 @@ impl Catalogue {
                 ));
             }
         }
+        if let Some(content) = &server.content {
+            content
+                .check(server.runtime.is_some())
+                .map_err(|message| format!("server {name:?}: {message}"))?;
+        }
         if server.samples.is_empty() {
             return Err(format!("server {name:?} has no samples: expected at least one"));
         }
@@ -360,6 +376,45 @@ impl Catalogue {
                     &server.name.referenced,
                     format!("server {name:?}: runtime {runtime:?} is not in {UNWRAP_FILE}"),
                 ));
+            }
+        }
+    }
+
+    /// What a server is built on must be known, and must not lead back to itself.
+    fn check_content(&mut self, errors: &mut Vec<ParseError>) {
+        for (server, path) in self.servers.iter().zip(&self.origin) {
+            let of = |server: &Server| server.content.as_ref().and_then(|c| c.of.clone());
+            let (mut next, mut steps) = (of(server), 0);
+            while let Some(base) = next {
+                let Some(base_server) = self.server(&base) else {
+                    errors.push(ParseError::at(
+                        path,
+                        &server.name.referenced,
+                        format!(
+                            "server {:?}: content is of {base:?}, which is not known",
+                            server.name()
+                        ),
+                    ));
+                    break;
+                };
+                next = of(base_server);
+                steps += 1;
+                if steps > 8 {
+                    errors.push(ParseError::at(
+                        path,
+                        &server.name.referenced,
+                        format!("server {:?}: content is of itself, in the end", server.name()),
+                    ));
+                    break;
+                }
+            }
+        }
+        let wrappers = self.unwrap.loaders.iter().chain(&self.unwrap.multicall);
+        let wrappers = wrappers.map(|w| (&w.name, &w.content));
+        let runtimes = self.unwrap.runtimes.iter().map(|r| (&r.name, &r.content));
+        for (name, content) in wrappers.chain(runtimes) {
+            if let Some(Err(message)) = content.as_ref().map(|c| c.check(false)) {
+                errors.push(ParseError::line(UNWRAP_FILE, 1, format!("{name:?}: {message}")));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The engine: events in, records out. The same events give the same records.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use event::{
     Baseline, Ci, Confidence, Detection, Environment, Event, Evidence, EvidenceKind, Exec,
@@ -35,7 +36,7 @@ const ANYONES: &[&str] = &["/tmp/", "/var/tmp/", "/dev/shm/", "/run/user/", "/ru
 
 /// Turns events into records.
 pub struct Engine {
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
     recipes: Vec<Recipe>,
     settings: Settings,
     servers: HashMap<ProcessKey, Known>,
@@ -51,12 +52,12 @@ struct Known {
 
 impl Engine {
     /// An engine that has seen nothing yet.
-    pub fn new(catalogue: Catalogue, recipes: Vec<Recipe>, settings: Settings) -> Self {
+    pub fn new(catalogue: Arc<Catalogue>, recipes: Vec<Recipe>, settings: Settings) -> Self {
         Self { catalogue, recipes, settings, servers: HashMap::new(), order: VecDeque::new() }
     }
 
     /// The catalogue it asks.
-    pub fn catalogue(&self) -> &Catalogue {
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
         &self.catalogue
     }
 
@@ -152,7 +153,7 @@ impl Engine {
             environment: self.settings.environment,
             server: ServerInfo {
                 name: identity.server.name().to_owned(),
-                version: None,
+                version: identity.version.clone(),
                 purpose: identity.purpose,
                 confidence: identity.confidence,
                 masquerade: identity.masquerade,
@@ -169,7 +170,7 @@ impl Engine {
             guidance: Guidance { implication: String::new(), actions: Vec::new() },
             seeded: exec.seeded,
         };
-        judge(&mut detection, &identity.path);
+        judge(&mut detection, identity, exec);
         detection.guidance = recipe.guidance(
             self.settings.environment,
             &Facts {
@@ -252,8 +253,9 @@ fn masked(evidence: &[Evidence]) -> Vec<Evidence> {
 
 /// Moves the severity with the context, and says why.
 ///
-/// `program` is the path of what runs: the file, or the script that an interpreter was given.
-fn judge(detection: &mut Detection, program: &str) {
+/// What the file contains is looked at here as well: a packed or changed program is worse.
+fn judge(detection: &mut Detection, identity: &Identity<'_>, exec: &Exec) {
+    let program = identity.path.as_str();
     let mut reasons = Vec::new();
     let importance = detection.recipe.importance;
     let exe = &detection.process.exe;
@@ -279,6 +281,17 @@ fn judge(detection: &mut Detection, program: &str) {
         }
         if detection.server.masquerade {
             worst("its name says something else than what it is".to_owned());
+        }
+        if exe.intact == Some(false) {
+            worst("its file is not as its package brought it".to_owned());
+        }
+        let packed = exec.process.exe.content.as_ref().and_then(|c| c.packed.as_ref());
+        if let Some(whom) = packed {
+            worst(format!("its file is packed by {whom}, so that its content does not show"));
+        }
+        if identity.disputed && severity == importance {
+            severity = severity.min(Severity::Low);
+            reasons.push("only its name says so: the file's content does not".to_owned());
         }
     }
     if detection.server.purpose == Purpose::Unknown {

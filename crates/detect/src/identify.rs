@@ -1,11 +1,12 @@
 //! Which web server is this? The ladder of evidence, rung by rung.
 //!
-//! name → path → arguments. (Package, content, build id and behaviour are further rungs;
-//! each adds evidence to the same list and may raise the confidence.)
+//! name → path and package → arguments → content → build id; behaviour is the engine's. What a file
+//! contains outranks what it is called.
 
-use event::{Confidence, Evidence, EvidenceKind, Process, Purpose};
+use event::{Confidence, Content, Evidence, EvidenceKind, FileKind, Process, Purpose, SignKind};
 
 use crate::catalogue::{Catalogue, Server};
+use crate::content::Signature;
 use crate::invocation::{Invocation, Rigour};
 use crate::unwrap::Program;
 use crate::words::{base_name, glob, same_program, strip_version};
@@ -23,6 +24,10 @@ pub struct Identity<'c> {
     pub masquerade: bool,
     /// What speaks for it and against it.
     pub evidence: Vec<Evidence>,
+    /// The version, where the file tells it.
+    pub version: Option<String>,
+    /// Whether the file was read and is not what it is called: only its name speaks for the server.
+    pub disputed: bool,
     /// The path of what runs: the file, or the script that an interpreter was given.
     pub path: String,
 }
@@ -32,31 +37,100 @@ impl Catalogue {
     pub fn identify(&self, process: &Process) -> Option<Identity<'_>> {
         let program = self.in_process(process);
         let mut identity = self.identify_program(&program)?;
-        self.look_at_names(process, &program, &mut identity);
+        let owned = look_at_package(process, &program, &mut identity);
+        self.look_at_names(process, &program, &mut identity, owned);
+        look_at_readability(&program, &mut identity);
         Some(identity)
     }
 
     /// The web server that a program is, by name, path and arguments.
     pub fn identify_program(&self, program: &Program) -> Option<Identity<'_>> {
-        let mut best: Option<(u32, &Server, Vec<Evidence>)> = None;
+        let mut best: Option<(u32, &Server, Vec<Evidence>, Agreement<'_>)> = None;
         for server in self.candidates(program) {
-            let Some((weight, evidence)) = signs(server, program) else {
+            let agreement = self.agreement(server, program);
+            let Some((weight, evidence)) = signs(server, program, &agreement) else {
                 continue;
             };
             if best.as_ref().is_none_or(|(most, ..)| weight > *most) {
-                best = Some((weight, server, evidence));
+                best = Some((weight, server, evidence, agreement));
             }
         }
-        let (_, server, mut evidence) = best?;
+        let (_, server, mut evidence, agreement) = best?;
         let purpose = purpose(server, program, &mut evidence);
+        let (mut confidence, mut disputed, mut version) = (Confidence::Weak, false, None);
+        match agreement {
+            Agreement::Agrees { version: told, .. } => {
+                confidence = Confidence::Strong;
+                version = told.cloned();
+            }
+            Agreement::Disagrees { known } => {
+                disputed = true;
+                evidence.push(Evidence {
+                    kind: EvidenceKind::Content,
+                    agrees: false,
+                    detail: format!(
+                        "its file shows none of the {known} signs known of {}",
+                        server.title
+                    ),
+                });
+            }
+            Agreement::Silent => {
+                // The interpreter is what it seems, and was told what to run: nothing of that can
+                // be forged.
+                let told = |e: &Evidence| e.kind == EvidenceKind::Argv;
+                if program.proved && program.names.is_empty() && evidence.iter().any(told) {
+                    confidence = Confidence::Strong;
+                }
+            }
+        }
         Some(Identity {
             server,
             purpose,
-            confidence: Confidence::Weak,
+            confidence,
             masquerade: false,
             evidence,
+            version,
+            disputed,
             path: program.path.clone(),
         })
+    }
+
+    /// What the file's content says of a server.
+    fn agreement<'p>(&self, server: &Server, program: &'p Program) -> Agreement<'p> {
+        let (Some(content), Some(signature)) = (&program.content, &server.content) else {
+            return Agreement::Silent;
+        };
+        let (mut root, mut own, mut depth) = (server, signature.has_own(), 0);
+        let same_file = !own;
+        while !own {
+            let base = root.content.as_ref().and_then(|c| c.of.as_deref());
+            let Some(base) = base.and_then(|base| self.server(base)) else {
+                return Agreement::Silent;
+            };
+            own = base.content.as_ref().is_some_and(Signature::has_own);
+            root = base;
+            depth += 1;
+            if depth > 8 {
+                return Agreement::Silent;
+            }
+        }
+        let shown = |s: &&event::Sign| s.kind == SignKind::Server && s.name == root.name();
+        if let Some(sign) = content.signs.iter().find(shown) {
+            let fork = root.content.as_ref().is_some_and(|c| c.of.is_some());
+            return Agreement::Agrees {
+                found: &sign.found,
+                version: sign.version.as_ref(),
+                fork,
+                same_file,
+            };
+        }
+        let readable = content.problem.is_none() && content.packed.is_none();
+        if readable && content.kind == FileKind::Elf && server.runtime.is_none() {
+            let signature = root.content.as_ref().unwrap_or(signature);
+            let known = signature.literals.len() + signature.go.len() + signature.crates.len();
+            return Agreement::Disagrees { known };
+        }
+        Agreement::Silent
     }
 
     /// The servers worth a look: by name for native programs, by runtime for hosted ones.
@@ -69,6 +143,13 @@ impl Catalogue {
                         self.by_program(name).filter(|s| program.unseen || s.is_native(name)),
                     );
                 }
+                if let Some(content) = &program.content
+                    && content.signs.iter().any(|s| s.kind == SignKind::Server)
+                {
+                    found.extend(self.servers.iter().filter(|s| {
+                        s.runtime.is_none() && s.content.is_some() && self.is_in(s, content)
+                    }));
+                }
                 found
             }
             Some(runtime) => {
@@ -78,8 +159,31 @@ impl Catalogue {
         }
     }
 
+    /// Whether a server, or the one whose file it shares, is in a file.
+    fn is_in(&self, server: &Server, content: &Content) -> bool {
+        let mut next = Some(server);
+        for _ in 0..8 {
+            let Some(server) = next else { return false };
+            if content.shows(SignKind::Server, server.name()) {
+                return true;
+            }
+            let signature = server.content.as_ref();
+            let shared = signature.filter(|s| !s.has_own()).and_then(|s| s.of.as_deref());
+            next = shared.and_then(|of| self.server(of));
+        }
+        false
+    }
+
     /// Whether what the process is called fits what it is.
-    fn look_at_names(&self, process: &Process, program: &Program, identity: &mut Identity<'_>) {
+    ///
+    /// `owned`: a package brought the file to where it is, so that its name is no disguise.
+    fn look_at_names(
+        &self,
+        process: &Process,
+        program: &Program,
+        identity: &mut Identity<'_>,
+        owned: bool,
+    ) {
         let layer_names = |name: &str| {
             self.runtime_of(name).is_some()
                 || self.unwrap.loaders.iter().chain(&self.unwrap.multicall).any(|w| w.is(name))
@@ -97,12 +201,22 @@ impl Catalogue {
         };
         let mut lies = Vec::new();
         let real = base_name(&process.exe.path);
-        if program.runtime.is_none() && program.layers.is_empty() && !identity.names_it(real) {
+        let bare = program.runtime.is_none() && program.layers.is_empty();
+        if bare && !identity.names_it(real) && !owned {
             lies.push(format!("the file is called {real}"));
+        }
+        if let Some(layer) = program.layers.first()
+            && program.proved
+            && !layer_names(real)
+            && !identity.names_it(real)
+            && !owned
+        {
+            lies.push(format!("the file is called {real}, and is {layer}"));
         }
         if process.interpreter.is_none() && !is_handle(&process.invoked_as) {
             let asked = base_name(&process.invoked_as);
-            if !known(asked) || program.runtime.is_none() && !identity.names_it(asked) {
+            let same = owned && asked == real;
+            if !same && (!known(asked) || program.runtime.is_none() && !identity.names_it(asked)) {
                 lies.push(format!("asked for as {}", process.invoked_as));
             }
         }
@@ -125,6 +239,78 @@ impl Catalogue {
     }
 }
 
+/// What content says of a server.
+enum Agreement<'p> {
+    /// The server's texts are there.
+    Agrees { found: &'p [String], version: Option<&'p String>, fork: bool, same_file: bool },
+    /// The file was read, and none of what is known of the server is in it.
+    Disagrees { known: usize },
+    /// Nothing is known, or nothing was read.
+    Silent,
+}
+
+/// What the package database says of the file. Returns whether a package brought it, unchanged.
+fn look_at_package(process: &Process, program: &Program, identity: &mut Identity<'_>) -> bool {
+    let exe = &process.exe;
+    let Some(package) = &exe.package else { return false };
+    let mut add = |agrees, detail| {
+        identity.evidence.push(Evidence { kind: EvidenceKind::Package, agrees, detail });
+    };
+    if exe.intact == Some(false) {
+        add(false, format!("{} is not as package {package} brought it", exe.path));
+        return false;
+    }
+    let checked = if exe.intact.is_some() { ", unchanged" } else { "" };
+    add(true, format!("{} is of package {package}{checked}", exe.path));
+    let bare = program.layers.is_empty();
+    if bare && identity.version.is_none() {
+        identity.version = upstream_version(package);
+    }
+    if exe.intact == Some(true) && bare && !identity.disputed {
+        identity.confidence = identity.confidence.max(Confidence::Strong);
+    }
+    exe.intact == Some(true)
+}
+
+/// `1.22.1` out of `nginx 1:1.22.1-9+deb12u1`.
+fn upstream_version(package: &str) -> Option<String> {
+    let version = package.rsplit(' ').next()?;
+    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
+    let version = version.rsplit_once('-').map_or(version, |(upstream, _)| upstream);
+    version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
+}
+
+/// What could not be read is said, since hiding it is a sign as well.
+fn look_at_readability(program: &Program, identity: &mut Identity<'_>) {
+    let Some(content) = &program.content else { return };
+    let mut add = |detail| {
+        identity.evidence.push(Evidence { kind: EvidenceKind::Content, agrees: false, detail });
+    };
+    if let Some(whom) = &content.packed {
+        add(format!("packed by {whom}: what is in it does not show"));
+    }
+    if let Some(problem) = &content.problem {
+        add(format!("cannot be read to the end: {problem}"));
+    }
+}
+
+/// Texts found in a file, the first few of them.
+fn quoted(found: &[String]) -> String {
+    let words = |text: &String| {
+        let own_words = ["built from ", "GNU build id ", "code with "];
+        if own_words.iter().any(|w| text.starts_with(w)) {
+            text.clone()
+        } else {
+            format!("{text:?}")
+        }
+    };
+    let mut text = found.iter().take(3).map(words).collect::<Vec<_>>().join(" and ");
+    if found.len() > 3 {
+        text.push_str(&format!(" and {} more", found.len() - 3));
+    }
+    text
+}
+
 /// Whether a path is only a way to a file that is already known, and says nothing of its name.
 pub(crate) fn is_handle(path: &str) -> bool {
     path.contains("/fd/") || (path.starts_with("/proc/") && path.ends_with("/exe"))
@@ -140,7 +326,11 @@ impl Identity<'_> {
 }
 
 /// The signs of a server that a program shows, and their weight; `None` if it is not this one.
-fn signs(server: &Server, program: &Program) -> Option<(u32, Vec<Evidence>)> {
+fn signs(
+    server: &Server,
+    program: &Program,
+    agreement: &Agreement<'_>,
+) -> Option<(u32, Vec<Evidence>)> {
     let mut found = Vec::new();
     let mut weight = 0;
     let mut sign = |points: u32, kind, detail: String| {
@@ -185,6 +375,19 @@ fn signs(server: &Server, program: &Program) -> Option<(u32, Vec<Evidence>)> {
             let quoted: Vec<String> = words.iter().map(|w| format!("{w:?}")).collect();
             sign(4, EvidenceKind::Argv, format!("inline code with {}", quoted.join(" and ")));
         }
+    }
+    if let Agreement::Agrees { found: texts, fork, same_file, .. } = agreement
+        // Of several servers with the same file, content cannot tell which one it is.
+        && (!same_file || !found.is_empty() || !server.needs.is_empty())
+    {
+        weight += if *fork { 30 } else { 20 };
+        let built = texts.first().is_some_and(|t| t.starts_with("GNU build id "));
+        let kind = if built { EvidenceKind::BuildId } else { EvidenceKind::Content };
+        found.push(Evidence {
+            kind,
+            agrees: true,
+            detail: format!("its file holds {}", quoted(texts)),
+        });
     }
     if found.is_empty() {
         return None;

@@ -5,6 +5,7 @@
 
 pub mod attack;
 pub mod catalogue;
+pub mod content;
 pub mod engine;
 pub mod guidance;
 pub mod identify;

@@ -50,18 +50,24 @@ impl Catalogue {
         Plan { names }
     }
 
-    /// What the kernel should remember of a file that it asked about.
-    pub fn verdict(&self, exec: &Exec) -> Verdict {
-        let name = base_name(&exec.process.exe.path);
+    /// What the kernel should remember of a file that it asked about; `None` while nobody could
+    /// read it: the next execution asks again.
+    pub fn verdict(&self, exec: &Exec) -> Option<Verdict> {
+        let exe = &exec.process.exe;
+        let name = base_name(&exe.path);
         let layers = self.unwrap.loaders.iter().chain(&self.unwrap.multicall);
         let hosts = self.runtime_of(name).is_some_and(|runtime| {
             self.servers.iter().any(|s| s.runtime.as_ref() == Some(&runtime.name))
         });
-        if hosts || layers.into_iter().any(|w| w.is(name)) || self.by_program(name).next().is_some()
-        {
-            Verdict::Watch
-        } else {
-            Verdict::Benign
+        let named = hosts
+            || layers.into_iter().any(|w| w.is(name))
+            || self.by_program(name).next().is_some();
+        if named {
+            return Some(Verdict::Watch);
         }
+        let content = exe.content.as_ref()?;
+        let telling =
+            !content.signs.is_empty() || content.packed.is_some() || content.problem.is_some();
+        Some(if telling { Verdict::Watch } else { Verdict::Benign })
     }
 }

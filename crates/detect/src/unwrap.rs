@@ -6,7 +6,7 @@
 //! as an execution of its own: only `command_line`, for text that nobody has run yet,
 //! takes those off as well.
 
-use event::Process;
+use event::{Content, Process, SignKind, Target};
 
 use crate::catalogue::{Catalogue, Runtime, Wrapper};
 use crate::identify::is_handle;
@@ -38,6 +38,11 @@ pub struct Program {
     /// Whether it is known from a command line only: nobody has looked at the file yet, so that
     /// `gunicorn` may as well be a script.
     pub unseen: bool,
+    /// What the file at `path` contains, where it was read.
+    pub content: Option<Content>,
+    /// Whether the content of a layer's own file says that it is what it was taken for, and not
+    /// its name alone.
+    pub proved: bool,
 }
 
 /// Layers deeper than this are not followed.
@@ -56,9 +61,24 @@ impl Catalogue {
             path: process.exe.path.clone(),
             names,
             args: process.args.get(1..).unwrap_or_default().to_vec(),
+            content: process.exe.content.clone(),
             ..Program::default()
         };
-        self.take_off(program, argv0, false)
+        let mut program = self.take_off(program, argv0, process.target.as_ref(), false);
+        if program.layers.is_empty() {
+            return program;
+        }
+        program.content = content_of(program.file(), process.target.as_ref());
+        program
+    }
+
+    /// The file that a process was given to run by its loader or runtime, if there is one: the
+    /// script, the archive, the program.
+    pub fn target(&self, process: &Process) -> Option<String> {
+        let program = self.in_process(process);
+        let file = program.file();
+        (!program.layers.is_empty() && !file.is_empty() && file != process.exe.path)
+            .then(|| file.to_owned())
     }
 
     /// The program that a command line leads to, wrappers taken off as well.
@@ -73,22 +93,38 @@ impl Catalogue {
             unseen: true,
             ..Program::default()
         };
-        self.take_off(program, first, true)
+        self.take_off(program, first, None, true)
     }
 
-    fn take_off(&self, mut program: Program, argv0: &str, wrappers: bool) -> Program {
+    fn take_off(
+        &self,
+        mut program: Program,
+        argv0: &str,
+        target: Option<&Target>,
+        wrappers: bool,
+    ) -> Program {
         let mut argv0 = argv0.to_owned();
         for _ in 0..DEEPEST {
-            // The file's own name decides; what was asked for only where that says nothing.
-            let Some(layer) = program.names.iter().find_map(|n| self.layer(n, &program, wrappers))
-            else {
-                break;
+            // The file's content decides, then its own name, then what was asked for.
+            let layer = match self.layer_by_content(&program) {
+                ByContent::Is(layer) => {
+                    program.proved = true;
+                    layer
+                }
+                ByContent::IsNone => break,
+                ByContent::Unknown => {
+                    program.proved = false;
+                    let named = |name: &String| self.layer(name, &program, wrappers);
+                    let Some(layer) = program.names.iter().find_map(named) else { break };
+                    layer
+                }
             };
             match layer {
                 Layer::Loader(loader) => {
                     let Some(command) = after_wrapper(loader, &program.args) else { break };
                     argv0.clone_from(&command[0]);
                     program = next(program, &loader.name, command);
+                    program.content = content_of(&program.path, target);
                 }
                 Layer::Multicall(multicall) => return applet(multicall, program, &argv0),
                 Layer::Wrapper(wrapper, command) => {
@@ -99,6 +135,34 @@ impl Catalogue {
             }
         }
         program
+    }
+
+    /// The layer that a program is by its content.
+    fn layer_by_content(&self, program: &Program) -> ByContent<'_> {
+        let Some(content) = &program.content else { return ByContent::Unknown };
+        let native = |name: &str| self.server(name).is_some_and(|s| s.runtime.is_none());
+        let mut found = ByContent::Unknown;
+        for sign in &content.signs {
+            let (name, unwrap) = (&sign.name, &self.unwrap);
+            let layer = match sign.kind {
+                // A server that embeds an interpreter is a server.
+                SignKind::Server if native(name) => return ByContent::IsNone,
+                SignKind::Server => None,
+                SignKind::Loader => {
+                    unwrap.loaders.iter().find(|w| w.name == *name).map(Layer::Loader)
+                }
+                SignKind::Multicall => {
+                    unwrap.multicall.iter().find(|w| w.name == *name).map(Layer::Multicall)
+                }
+                SignKind::Runtime => {
+                    unwrap.runtimes.iter().find(|r| r.name == *name).map(Layer::Runtime)
+                }
+            };
+            if let (ByContent::Unknown, Some(layer)) = (&found, layer) {
+                found = ByContent::Is(layer);
+            }
+        }
+        found
     }
 
     /// The layer that a program of this name is, if it is one.
@@ -122,6 +186,25 @@ impl Catalogue {
         let here = self.unwrap.wrappers.iter().filter(|w| w.is(name));
         here.filter_map(|w| after_wrapper(w, args).map(|command| (w, command))).next()
     }
+}
+
+/// What content says of layers.
+enum ByContent<'c> {
+    Is(Layer<'c>),
+    IsNone,
+    Unknown,
+}
+
+impl Program {
+    /// The file that runs in the end: the script, the archive, the program.
+    pub fn file(&self) -> &str {
+        self.archive.as_deref().unwrap_or(&self.path)
+    }
+}
+
+/// What a file contains, if it is the one that was read.
+fn content_of(path: &str, target: Option<&Target>) -> Option<Content> {
+    target.filter(|t| !path.is_empty() && t.path == path).map(|t| t.content.clone())
 }
 
 /// What stands before a program.
@@ -148,6 +231,7 @@ fn next(mut above: Program, layer: &str, mut command: Vec<String>) -> Program {
         args: command,
         layers: above.layers,
         unseen: above.unseen,
+        proved: above.proved,
         ..Program::default()
     }
 }
@@ -284,6 +368,7 @@ fn hosted(runtime: &Runtime, program: Program) -> Program {
             args: std::mem::take(&mut program.args),
             layers: std::mem::take(&mut program.layers),
             unseen: program.unseen,
+            proved: program.proved,
             ..Program::default()
         };
         program = asked(inner, below);

@@ -41,6 +41,10 @@ pub struct Lost {
     pub queue: u64,
     /// On the way out.
     pub sink: u64,
+    /// Executions whose file nobody could read before its process ended, and whose name says
+    /// nothing; the file's next execution is looked at again.
+    #[serde(default)]
+    pub unread: u64,
 }
 
 impl Lost {

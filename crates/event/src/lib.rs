@@ -3,6 +3,7 @@
 //! The JSON of these types is the promise to users (`docs/records.md`). Fields may be
 //! added, never renamed; an absent fact is `null` or an empty list, never invented.
 
+mod content;
 mod coverage;
 mod detection;
 mod exec;
@@ -11,6 +12,7 @@ mod process;
 mod record;
 mod stamp;
 
+pub use content::{Content, FileKind, GoBuild, Sign, SignKind, Target};
 pub use coverage::{Coverage, Lost, State, Window};
 pub use detection::{
     Attack, Baseline, Ci, Confidence, Container, Detection, Environment, Evidence, EvidenceKind,

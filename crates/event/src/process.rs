@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Stamp;
+use crate::{Content, Stamp, Target};
 
 /// Who a process is: a pid alone may be used again, with its start time it is unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,6 +52,10 @@ pub struct Process {
     pub interpreter: Option<String>,
     /// The file that really runs.
     pub exe: Executable,
+    /// The file that it was given to run, where it is a loader, interpreter or virtual machine,
+    /// and where that file was read.
+    #[serde(default)]
+    pub target: Option<Target>,
 }
 
 impl Process {
@@ -105,6 +109,12 @@ pub struct Executable {
     pub memfd: bool,
     /// The package that owns it, where known.
     pub package: Option<String>,
+    /// Whether it is as the package brought it, where the package says how it was.
+    #[serde(default)]
+    pub intact: Option<bool>,
+    /// What it contains, where it was read.
+    #[serde(default)]
+    pub content: Option<Content>,
 }
 
 /// A file's identity: a changed file is another file.

@@ -115,9 +115,12 @@ pub(crate) struct ReplayArgs {
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("subject").required(true).args(["path", "pid", "command"])))]
 pub(crate) struct IdentifyArgs {
-    /// Files
+    /// Files, or directories whose programs are all looked at
     #[arg(value_name = "PATH")]
     pub(crate) path: Vec<PathBuf>,
+    /// Of a directory, tell of every program, not only of web servers
+    #[arg(long)]
+    pub(crate) all: bool,
     /// A running process
     #[arg(long)]
     pub(crate) pid: Option<u32>,

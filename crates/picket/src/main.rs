@@ -9,6 +9,7 @@ mod cmd;
 mod config;
 mod environment;
 mod escape;
+mod examine;
 mod host;
 mod pipeline;
 mod rules;

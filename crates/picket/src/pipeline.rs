@@ -1,7 +1,9 @@
-//! What runs, listed in one place: probe → engine → sink, with signals and coverage beside it.
+//! What runs, listed in one place: probe → examine → engine → sink, with signals and coverage
+//! beside it.
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -13,6 +15,8 @@ use rustix::fd::AsFd;
 
 use crate::canary;
 use crate::config::Config;
+use crate::examine::Examiner;
+use crate::examine::queue::{Arrived, Queue};
 use crate::host;
 use crate::signals::Signals;
 use crate::sink::{self, Item, Room, Sink, Style};
@@ -24,6 +28,8 @@ const LINEAGE: &str = "the kernel could not keep the lineage of every process";
 const TICK: Duration = Duration::from_secs(1);
 /// How long an event may wait for room before the signals are looked at again.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long files may be read after the end was asked for.
+const LAST_LOOKS: Duration = Duration::from_secs(2);
 /// How long a canary may take to be seen.
 const CANARY_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -44,6 +50,7 @@ pub(crate) struct Plan {
 struct Pipeline<'p> {
     probe: &'p Probe,
     reader: Reader<'p>,
+    queue: Queue,
     engine: Engine,
     sink: Sink,
     signals: Signals,
@@ -82,12 +89,14 @@ pub(crate) fn run(
     };
     let mut probe = Probe::load(&options, &engine.catalogue().plan())?;
     let sink = Sink::start(out, plan.style)?;
+    let queue = Queue::new(Examiner::start(Arc::clone(engine.catalogue()))?);
     let started = Clock::boot_ns();
     probe.attach()?;
     let reader = probe.reader()?;
     let mut pipeline = Pipeline {
         probe: &probe,
         reader,
+        queue,
         engine,
         sink,
         signals,
@@ -133,6 +142,14 @@ impl Pipeline<'_> {
         }
         // What happened before the signal still counts.
         while self.drain()? > 0 {}
+        let deadline = Instant::now() + LAST_LOOKS;
+        while !self.queue.is_empty() && Instant::now() < deadline {
+            self.queue.wait(PATIENCE);
+            self.drain()?;
+        }
+        for arrived in self.queue.give_up() {
+            self.deliver(arrived)?;
+        }
         Ok(())
     }
 
@@ -174,9 +191,13 @@ impl Pipeline<'_> {
         let [execs, listens] = self.reader.fds();
         let failed = self.sink.failed();
         let signals = self.signals.as_fd();
+        let examined = self.queue.fd();
+        // When too much waits to be examined, the rings have to wait as well.
+        let rings = if self.queue.is_full() { PollFlags::empty() } else { PollFlags::IN };
         let mut fds = [
-            PollFd::new(&execs, PollFlags::IN),
-            PollFd::new(&listens, PollFlags::IN),
+            PollFd::new(&execs, rings),
+            PollFd::new(&listens, rings),
+            PollFd::new(&examined, PollFlags::IN),
             PollFd::new(&failed, PollFlags::IN),
             PollFd::new(&signals, PollFlags::IN),
             // Nothing is asked of stdout, but that its reader has gone is told unasked.
@@ -187,7 +208,7 @@ impl Pipeline<'_> {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).context("cannot wait for events"),
         }
-        let [_, _, failed, signals, stdout] = fds.map(|fd| fd.revents());
+        let [_, _, _, failed, signals, stdout] = fds.map(|fd| fd.revents());
         self.ending |= signals.contains(PollFlags::IN) && self.signals.came();
         if self.ending {
             return Ok(true);
@@ -204,31 +225,42 @@ impl Pipeline<'_> {
 
     fn drain_noting(&mut self, note: &mut dyn FnMut(&Exec)) -> Result<usize> {
         let mut seen = Vec::new();
-        let count = self.reader.drain(|one| seen.push(one))?;
+        let mut count = 0;
+        if !self.queue.is_full() {
+            count = self.reader.drain(|one| seen.push(one))?;
+        }
         for one in seen {
-            if let Seen::Exec { exec, .. } = &one {
-                note(exec);
+            match one {
+                Seen::Exec { exec, ask } => {
+                    note(&exec);
+                    if !canary::is_own(&exec) {
+                        let lasts = exec.file.is_some_and(|id| self.reader.lasts(&id));
+                        self.queue.exec(exec, ask, lasts);
+                    }
+                }
+                Seen::Listen(listen) => self.queue.listen(listen),
             }
-            self.on(one)?;
+        }
+        while let Some(arrived) = self.queue.next()? {
+            self.deliver(arrived)?;
         }
         Ok(count)
     }
 
-    fn on(&mut self, seen: Seen) -> Result<()> {
+    fn deliver(&mut self, arrived: Arrived) -> Result<()> {
         let host = self.host.clone();
-        let (event, boot_ns) = match seen {
-            Seen::Exec { mut exec, ask } => {
-                if let Some(file) = ask {
-                    self.reader.remember(&file, self.engine.catalogue().verdict(&exec))?;
-                }
-                if canary::is_own(&exec) {
-                    return Ok(());
+        let (event, boot_ns) = match arrived {
+            Arrived::Exec { mut exec, ask } => {
+                if let Some(file) = ask
+                    && let Some(verdict) = self.engine.catalogue().verdict(&exec)
+                {
+                    self.reader.remember(&file, verdict)?;
                 }
                 exec.process.user = self.users.name(&exec.process);
                 let boot_ns = exec.boot_ns;
                 (Event::Exec { host, exec }, Some(boot_ns))
             }
-            Seen::Listen(listen) => (Event::Listen { host, listen: *listen }, None),
+            Arrived::Listen(listen) => (Event::Listen { host, listen: *listen }, None),
         };
         if self.plan.detections {
             for record in self.engine.on(&event) {
@@ -275,11 +307,13 @@ impl Pipeline<'_> {
             kernel: lost.kernel - before.kernel,
             queue: lost.queue - before.queue,
             sink: lost.sink - before.sink,
+            unread: lost.unread - before.unread,
         };
         self.coverage.state = State::Degraded;
         sink::log(&format!(
-            "coverage degraded: lost {} events in the kernel, {} in the queue",
-            more.kernel, more.queue
+            "coverage degraded: lost {} events in the kernel, {} in the queue; {} programs ended \
+             before anyone could read them",
+            more.kernel, more.queue, more.unread
         ));
         self.say_coverage(more, from)
     }
@@ -290,6 +324,7 @@ impl Pipeline<'_> {
             kernel: counts.lost().max(self.reader.gaps()) + self.reader.malformed(),
             queue: self.sink.dropped(),
             sink: 0,
+            unread: self.queue.unread(),
         }
     }
 
@@ -322,8 +357,9 @@ impl Pipeline<'_> {
         };
         if !lost.is_zero() {
             sink::log(&format!(
-                "lost {} events in the kernel, {} in the queue since the start",
-                lost.kernel, lost.queue
+                "lost {} events in the kernel, {} in the queue since the start; {} programs ended \
+                 before anyone could read them",
+                lost.kernel, lost.queue, lost.unread
             ));
         }
         self.say_coverage(lost, self.started)

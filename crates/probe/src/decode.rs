@@ -133,7 +133,10 @@ pub(crate) fn exec(bytes: &[u8], clock: &Clock) -> Option<Decoded> {
                 deleted: has(EXEC_DELETED),
                 memfd,
                 package: None,
+                intact: None,
+                content: None,
             },
+            target: None,
         },
         ancestry: Vec::new(),
         file: Some(FileId {

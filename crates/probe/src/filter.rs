@@ -51,6 +51,12 @@ const HONEST: &[u64] = &[
     0xe0f5_e1e2, // erofs
 ];
 
+/// Whether what is known of a file stays true as long as its identity is the same.
+pub(crate) fn lasts(file: &FileId, now_unix_ns: i64) -> bool {
+    let settled = now_unix_ns.saturating_sub(file.changed_ns) >= SETTLED_NS;
+    settled && HONEST.contains(&file.filesystem)
+}
+
 /// Remembers a verdict, if the file has been still for long enough.
 pub(crate) fn remember(
     files: &impl MapCore,
@@ -58,9 +64,7 @@ pub(crate) fn remember(
     now_unix_ns: i64,
     verdict: Verdict,
 ) -> Result<bool, Error> {
-    let settled = now_unix_ns.saturating_sub(file.changed_ns) >= SETTLED_NS;
-    let trusted = settled && HONEST.contains(&file.filesystem);
-    if verdict == Verdict::Benign && !trusted {
+    if verdict == Verdict::Benign && !lasts(file, now_unix_ns) {
         return Ok(false);
     }
     let key = types::file_key {

@@ -163,6 +163,12 @@ impl<'p> Reader<'p> {
         filter::remember(&self.probe.skel.maps.files, file, now, verdict)
     }
 
+    /// Whether what is found out about a file now may be kept under its identity.
+    pub fn lasts(&self, file: &FileId) -> bool {
+        let now = self.probe.clock.stamp(crate::Clock::boot_ns()).unix_nanos();
+        filter::lasts(file, now)
+    }
+
     fn decode(&mut self, kind: Kind, bytes: &[u8]) -> Option<Seen> {
         let probe = self.probe;
         match kind {

@@ -9,6 +9,8 @@ pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod run;
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use detect::engine::Engine;
 
@@ -31,5 +33,5 @@ fn engine(config: &Config) -> Result<(Engine, Vec<String>)> {
         [] => Vec::new(),
         [first, ..] => vec![format!("{} rules are disabled, the first: {first}", errors.len())],
     };
-    Ok((Engine::new(catalogue, recipes, environment::settings(config)), disabled))
+    Ok((Engine::new(Arc::new(catalogue), recipes, environment::settings(config)), disabled))
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use detect::engine::{Engine, Settings};
@@ -190,7 +191,7 @@ fn sample(
         return Err("expected an event, as `picket record` writes them".to_owned());
     };
     let settings = Settings { environment: Environment::Production, ci: None };
-    let mut engine = Engine::new(catalogue.clone(), vec![recipe.clone()], settings);
+    let mut engine = Engine::new(Arc::new(catalogue.clone()), vec![recipe.clone()], settings);
     let found = engine.on(&event).into_iter().find_map(|record| match record {
         Record::Detection(detection) => Some(detection),
         _ => None,

@@ -30,6 +30,11 @@ pub(crate) fn log(line: &str) {
     let _ = writeln!(io::stderr(), "picket: {}", escape::terminal(line));
 }
 
+/// Shows how far a long command is, on a line that the next one takes the place of.
+pub(crate) fn progress(line: &str) {
+    let _ = write!(io::stderr(), "\r\x1b[Kpicket: {}\r", escape::terminal(line));
+}
+
 /// Writes a line of a command's result to stdout.
 pub(crate) fn print(line: &str) -> Result<()> {
     let mut out = io::stdout().lock();

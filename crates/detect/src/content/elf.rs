@@ -1,0 +1,227 @@
+//! The few facts of an ELF file that matter: what is loaded of it, and its build id.
+//!
+//! Program headers only: sections are for linkers and debuggers, may be absent or lie, and the
+//! kernel does not look at them either. Every number of the file is hostile.
+
+use std::ops::Range;
+
+use super::Source;
+
+/// A program header table longer than this is refused by the kernel as well.
+const MOST_HEADERS: u16 = 1024;
+/// Notes are looked at up to this many bytes.
+const NOTES: u64 = 64 << 10;
+
+const PT_LOAD: u32 = 1;
+const PT_NOTE: u32 = 4;
+const PF_X: u32 = 1;
+const PF_W: u32 = 2;
+const NT_GNU_BUILD_ID: u32 = 3;
+
+/// A part of the file that is loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Where in the file.
+    pub(crate) file: Range<u64>,
+    /// Where in memory it begins.
+    pub(crate) address: u64,
+    pub(crate) executable: bool,
+    pub(crate) writable: bool,
+}
+
+/// What was read of an ELF file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Elf {
+    /// Loaded parts, in the order of the table, cut to what the file has.
+    pub(crate) segments: Vec<Segment>,
+    /// GNU build id, in hexadecimal.
+    pub(crate) build_id: Option<String>,
+    pub(crate) wide: bool,
+    pub(crate) big_endian: bool,
+    /// What is wrong with it.
+    pub(crate) problem: Option<String>,
+}
+
+/// Whether a file that begins like this is an ELF file.
+pub(crate) fn is_elf(head: &[u8]) -> bool {
+    head.starts_with(b"\x7fELF")
+}
+
+impl Elf {
+    /// Reads the headers. An error says what is wrong.
+    pub(crate) fn read(source: &mut dyn Source) -> Result<Self, String> {
+        let mut ident = [0; 64];
+        let got = source.read_at(0, &mut ident)?;
+        let ident = &ident[..got];
+        let (wide, big_endian) = match (ident.get(4), ident.get(5)) {
+            (Some(class @ (1 | 2)), Some(data @ (1 | 2))) => (*class == 2, *data == 2),
+            _ => return Err("ELF header: neither 32 nor 64 bits, or no byte order".to_owned()),
+        };
+        let fields = Fields { bytes: ident, wide, big_endian };
+        let cut = || "ELF header is cut off".to_owned();
+        let (offset, size, count) = if wide {
+            (fields.u64(32), fields.u16(54), fields.u16(56))
+        } else {
+            (fields.u32(28).map(u64::from), fields.u16(42), fields.u16(44))
+        };
+        let (offset, size, count) =
+            (offset.ok_or_else(cut)?, size.ok_or_else(cut)?, count.ok_or_else(cut)?);
+        let expected: u16 = if wide { 56 } else { 32 };
+        if size != expected {
+            return Err(format!("program headers of {size} bytes: expected {expected}"));
+        }
+        if count == 0 {
+            return Err("no program headers: nothing of it can be loaded".to_owned());
+        }
+        if count > MOST_HEADERS {
+            return Err(format!("{count} program headers: expected at most {MOST_HEADERS}"));
+        }
+        let mut table = vec![0; usize::from(size) * usize::from(count)];
+        let end = offset.checked_add(table.len() as u64);
+        if end.is_none_or(|end| end > source.len()) {
+            return Err(format!("program headers at {offset}: the file ends at {}", source.len()));
+        }
+        if source.read_at(offset, &mut table)? != table.len() {
+            return Err("program headers are cut off".to_owned());
+        }
+        let mut elf = Self { wide, big_endian, ..Self::default() };
+        for (header, number) in table.chunks_exact(usize::from(size)).zip(0..) {
+            elf.header(source, header, number);
+        }
+        if elf.segments.is_empty() && elf.problem.is_none() {
+            elf.problem = Some("no part of it is loaded from the file".to_owned());
+        }
+        Ok(elf)
+    }
+
+    fn header(&mut self, source: &mut dyn Source, bytes: &[u8], number: usize) {
+        let fields = Fields { bytes, wide: self.wide, big_endian: self.big_endian };
+        let all = if self.wide {
+            (fields.u32(0), fields.u32(4), fields.u64(8), fields.u64(16), fields.u64(32))
+        } else {
+            let wide = |at| fields.u32(at).map(u64::from);
+            (fields.u32(0), fields.u32(24), wide(4), wide(8), wide(16))
+        };
+        let (Some(kind), Some(flags), Some(offset), Some(address), Some(size)) = all else {
+            return;
+        };
+        if !matches!(kind, PT_LOAD | PT_NOTE) || size == 0 {
+            return;
+        }
+        let end = offset.saturating_add(size);
+        if end > source.len() {
+            self.problem = Some(format!(
+                "part {number} ends at {end}, the file at {}: it is cut off",
+                source.len()
+            ));
+        }
+        let file = offset.min(source.len())..end.min(source.len());
+        if file.is_empty() {
+            return;
+        }
+        if kind == PT_NOTE {
+            if self.build_id.is_none() {
+                self.build_id = self.note(source, file);
+            }
+            return;
+        }
+        self.segments.push(Segment {
+            file,
+            address,
+            executable: flags & PF_X != 0,
+            writable: flags & PF_W != 0,
+        });
+    }
+
+    fn note(&self, source: &mut dyn Source, file: Range<u64>) -> Option<String> {
+        let len = usize::try_from((file.end - file.start).min(NOTES)).ok()?;
+        let mut bytes = vec![0; len];
+        let got = source.read_at(file.start, &mut bytes).ok()?;
+        let mut rest = bytes.get(..got)?;
+        loop {
+            let fields = Fields { bytes: rest, wide: self.wide, big_endian: self.big_endian };
+            let (name, desc) = (fields.u32(0)? as usize, fields.u32(4)? as usize);
+            let kind = fields.u32(8)?;
+            let desc_at = 12_usize.checked_add(name)?.checked_next_multiple_of(4)?;
+            let end = desc_at.checked_add(desc)?;
+            let owner = rest.get(12..12_usize.checked_add(name)?)?;
+            let body = rest.get(desc_at..end)?;
+            if kind == NT_GNU_BUILD_ID && owner == b"GNU\0" && (4..=64).contains(&desc) {
+                use std::fmt::Write;
+                return Some(body.iter().fold(String::new(), |mut text, byte| {
+                    let _ = write!(text, "{byte:02x}");
+                    text
+                }));
+            }
+            rest = rest.get(end.checked_next_multiple_of(4)?..)?;
+        }
+    }
+
+    /// Where in the file an address in memory comes from.
+    pub(crate) fn file_offset(&self, address: u64) -> Option<u64> {
+        self.segments.iter().find_map(|segment| {
+            let into = address.checked_sub(segment.address)?;
+            let offset = segment.file.start.checked_add(into)?;
+            (offset < segment.file.end).then_some(offset)
+        })
+    }
+
+    /// What to read, each byte once: parts that the program cannot write first.
+    pub(crate) fn ranges(&self) -> Vec<Range<u64>> {
+        let mut ranges = Vec::new();
+        for writable in [false, true] {
+            let parts = self.segments.iter().filter(|s| s.writable == writable);
+            for file in parts.map(|s| s.file.clone()) {
+                add(&mut ranges, file);
+            }
+        }
+        ranges
+    }
+}
+
+/// Adds a range without what is covered already.
+fn add(ranges: &mut Vec<Range<u64>>, new: Range<u64>) {
+    let mut rest = vec![new];
+    for old in ranges.iter() {
+        rest = rest
+            .into_iter()
+            .flat_map(|r| {
+                [r.start..r.end.min(old.start), r.start.max(old.end)..r.end]
+                    .into_iter()
+                    .filter(|part| part.start < part.end)
+            })
+            .collect();
+    }
+    ranges.extend(rest);
+}
+
+/// Numbers of a header, in its byte order.
+#[derive(Clone, Copy)]
+struct Fields<'b> {
+    bytes: &'b [u8],
+    wide: bool,
+    big_endian: bool,
+}
+
+impl Fields<'_> {
+    fn u16(&self, at: usize) -> Option<u16> {
+        let bytes = self.bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
+        Some(if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
+    }
+
+    fn u32(&self, at: usize) -> Option<u32> {
+        let bytes = self.bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
+        Some(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+    }
+
+    fn u64(&self, at: usize) -> Option<u64> {
+        let bytes = self.bytes.get(at..at.checked_add(8)?)?.try_into().ok()?;
+        Some(if self.big_endian { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) })
+    }
+}
+
+/// A number as wide as an address of the file.
+pub(crate) fn word(elf: &Elf, bytes: &[u8]) -> Option<u64> {
+    let fields = Fields { bytes, wide: elf.wide, big_endian: elf.big_endian };
+    if fields.wide { fields.u64(0) } else { fields.u32(0).map(u64::from) }
+}

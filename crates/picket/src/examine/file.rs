@@ -1,0 +1,142 @@
+//! Opening the very file that runs, or that a process was given to run.
+//!
+//! Everything here happens on behalf of processes that may be hostile: paths are resolved below the
+//! process's own root, nothing but regular files is opened, and what was opened is compared with
+//! what the kernel said.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+
+use detect::content::Source;
+use event::{Exec, FileId};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, major, minor};
+
+/// File systems whose inode numbers or devices are not those that `stat` tells.
+const BTRFS: u64 = 0x9123_683e;
+const OVERLAY: u64 = 0x794c_7630;
+
+/// A file's bytes.
+pub(crate) struct FileSource<'f> {
+    file: &'f File,
+    len: u64,
+}
+
+impl<'f> FileSource<'f> {
+    pub(crate) fn new(file: &'f File) -> io::Result<Self> {
+        Ok(Self { file, len: file.metadata()?.len() })
+    }
+}
+
+impl Source for FileSource<'_> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> Result<usize, String> {
+        let mut got = 0;
+        while got < into.len() {
+            match self.file.read_at(&mut into[got..], offset + got as u64) {
+                Ok(0) => break,
+                Ok(more) => got += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(got)
+    }
+}
+
+/// The file that an execution runs: through the process while it lives, else by its path. Either
+/// way it is the very file, or it is an error.
+pub(crate) fn of_exec(exec: &Exec) -> io::Result<File> {
+    let process = &exec.process;
+    let id = exec.file.ok_or(io::ErrorKind::NotFound)?;
+    let live = regular(CWD, format!("/proc/{}/exe", process.pid).as_str(), ResolveFlags::empty());
+    if let Ok(file) = live
+        && is(&file, &id)?
+    {
+        return Ok(file);
+    }
+    if process.exe.memfd || process.exe.deleted {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let file = by_path(exec, &process.exe.path)?;
+    if is(&file, &id)? { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+/// A file by the path that a process knows it by.
+pub(crate) fn by_path(exec: &Exec, path: &str) -> io::Result<File> {
+    let process = &exec.process;
+    let absolute = match (path.starts_with('/'), &process.cwd) {
+        (true, _) => path.to_owned(),
+        (false, Some(cwd)) => format!("{cwd}/{path}"),
+        (false, None) => return Err(io::ErrorKind::NotFound.into()),
+    };
+    // The process itself may be gone; its parent sees the same files, mostly, and so do we when we
+    // live in the same mount namespace. A wrong guess opens another file, which does no harm where
+    // its identity is compared, and where it is not, the process's own root was there.
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for pid in [process.pid, process.ppid] {
+        match below_root_of(pid, process.namespaces.mnt, &absolute) {
+            Ok(file) => return Ok(file),
+            Err(error) => last = error,
+        }
+    }
+    let own = mount_namespace("self").is_some_and(|ns| ns == process.namespaces.mnt);
+    if own { regular(CWD, absolute.as_str(), ResolveFlags::empty()) } else { Err(last) }
+}
+
+fn below_root_of(pid: u32, namespace: u32, path: &str) -> io::Result<File> {
+    let same = || mount_namespace(&pid.to_string()).is_some_and(|ns| ns == namespace);
+    if pid == 0 || !same() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty())?;
+    regular(root.as_fd(), path, ResolveFlags::IN_ROOT)
+}
+
+/// The number of a process's mount namespace.
+pub(crate) fn mount_namespace(pid: &str) -> Option<u32> {
+    let link = std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()?;
+    link.to_str()?.strip_prefix("mnt:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// Opens a regular file and nothing else: a pipe or a device may block for ever.
+pub(crate) fn regular(
+    at: impl AsFd,
+    path: impl rustix::path::Arg,
+    resolve: ResolveFlags,
+) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let fd = if resolve.is_empty() {
+        rustix::fs::openat(at, path, flags, Mode::empty())?
+    } else {
+        rustix::fs::openat2(at, path, flags, Mode::empty(), resolve)?
+    };
+    let file = File::from(fd);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok(file)
+}
+
+/// Opens a regular file of this process's own tree.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    regular(CWD, path, ResolveFlags::empty())
+}
+
+/// Whether an open file is the one that the kernel named, unchanged since.
+fn is(file: &File, id: &FileId) -> io::Result<bool> {
+    let meta = file.metadata()?;
+    let changed = meta.ctime().saturating_mul(1_000_000_000).saturating_add(meta.ctime_nsec());
+    let device = FileId::pack_device(major(meta.dev()), minor(meta.dev()));
+    let overlay = id.filesystem == OVERLAY;
+    Ok(meta.len() == id.size
+        && changed == id.changed_ns
+        && (overlay || meta.ino() == id.inode)
+        && (overlay || id.filesystem == BTRFS || device == id.device))
+}

@@ -1,0 +1,141 @@
+//! Reading files for identification, beside the pipeline.
+//!
+//! Reading takes time that the rings do not have, and a file may hang (on a dead network, say). So a
+//! thread of its own does it. Executions wait in the pipeline's queue meanwhile, in order; one that
+//! takes too long goes on unread, and a fresh thread takes over.
+
+mod facts;
+pub(crate) mod file;
+pub(crate) mod queue;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use anyhow::{Context, Result};
+use detect::catalogue::Catalogue;
+use detect::content::Scanner;
+use event::{Exec, FileId};
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+
+pub(crate) use facts::{Examined, Facts, Reader, sha256};
+
+/// Files whose content is remembered.
+const REMEMBERED: usize = 4096;
+/// Threads that may hang in a file before no more are started.
+const MOST_HUNG: u32 = 8;
+
+/// An execution to look at.
+struct Job {
+    ticket: u64,
+    exec: Box<Exec>,
+    exe: facts::Exe,
+    /// The file cannot change unnoticed: what is found out now stays true.
+    lasts: bool,
+}
+
+/// What came of it.
+pub(crate) struct Done {
+    pub(crate) ticket: u64,
+    pub(crate) exec: Box<Exec>,
+    pub(crate) examined: Examined,
+    lasts: bool,
+}
+
+/// The thread that reads, and what it found so far.
+pub(crate) struct Examiner {
+    reader: Arc<Reader>,
+    jobs: Sender<Job>,
+    done: Receiver<Done>,
+    back: Sender<Done>,
+    wake: Arc<OwnedFd>,
+    known: HashMap<FileId, Arc<Facts>>,
+    next: u64,
+    hung: u32,
+}
+
+impl Examiner {
+    pub(crate) fn start(catalogue: Arc<Catalogue>) -> Result<Self> {
+        let scanner = Scanner::new(&catalogue).map_err(anyhow::Error::msg)?;
+        let reader = Arc::new(Reader::new(catalogue, scanner));
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let wake = Arc::new(wake.context("cannot make an eventfd")?);
+        let (back, done) = channel();
+        let jobs = spawn(&reader, &back, &wake)?;
+        Ok(Self { reader, jobs, done, back, wake, known: HashMap::new(), next: 0, hung: 0 })
+    }
+
+    /// Readable when something is done.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+
+    /// Takes an execution to look at. The file is opened here and now, while its process lives.
+    pub(crate) fn take(&mut self, exec: Box<Exec>, lasts: bool) -> u64 {
+        let known = exec.file.and_then(|id| self.known.get(&id).cloned());
+        let exe = match known {
+            Some(facts) => facts::Exe::Known(facts),
+            None => match file::of_exec(&exec) {
+                Ok(file) => facts::Exe::Open(file),
+                Err(error) => facts::Exe::Gone(error),
+            },
+        };
+        self.next += 1;
+        let ticket = self.next;
+        // The thread ends only when this side does.
+        let _ = self.jobs.send(Job { ticket, exec, exe, lasts });
+        ticket
+    }
+
+    /// What is done by now.
+    pub(crate) fn done(&mut self) -> Option<Done> {
+        let mut buffer = [0; 8];
+        let _ = rustix::io::read(&*self.wake, &mut buffer);
+        let done = self.done.try_recv().ok()?;
+        if let (Examined::Read(facts), Some(id), true) =
+            (&done.examined, done.exec.file, done.lasts)
+        {
+            if self.known.len() >= REMEMBERED {
+                self.known.clear(); // rare, and it only costs another look
+            }
+            self.known.insert(id, Arc::clone(facts));
+        }
+        Some(done)
+    }
+
+    /// Whether an execution is told of even though nobody could read its file.
+    pub(crate) fn is_known_by_name(&self, exec: &Exec) -> bool {
+        self.reader.is_known(exec)
+    }
+
+    /// The thread hangs in a file: another one takes over, for the executions behind that one. Says
+    /// false when too many hang already.
+    pub(crate) fn replace(&mut self) -> Result<bool> {
+        if self.hung >= MOST_HUNG {
+            return Ok(false);
+        }
+        self.hung += 1;
+        self.jobs = spawn(&self.reader, &self.back, &self.wake)?;
+        Ok(true)
+    }
+}
+
+fn spawn(reader: &Arc<Reader>, back: &Sender<Done>, wake: &Arc<OwnedFd>) -> Result<Sender<Job>> {
+    let (jobs, inbox) = channel::<Job>();
+    let (reader, back, wake) = (Arc::clone(reader), back.clone(), Arc::clone(wake));
+    thread::Builder::new()
+        .name("examine".to_owned())
+        .spawn(move || {
+            for Job { ticket, mut exec, exe, lasts } in inbox {
+                let examined = reader.examine(&mut exec, exe);
+                if back.send(Done { ticket, exec, examined, lasts }).is_err() {
+                    return;
+                }
+                let _ = rustix::io::write(&*wake, &1_u64.to_ne_bytes());
+            }
+        })
+        .context("cannot start the thread that reads files")?;
+    Ok(jobs)
+}

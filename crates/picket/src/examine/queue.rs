@@ -1,0 +1,166 @@
+//! Events in the order they happened, while the files behind them are read.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use event::{Exec, FileId, Listen};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::BorrowedFd;
+
+use super::{Done, Examined, Examiner};
+use crate::sink;
+
+/// Events that may wait. When as many do, the rings are left alone for a while: they hold more,
+/// and they count what finds no room.
+const MOST: usize = 2048;
+/// How long a file may take to be read.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What can go on.
+pub(crate) enum Arrived {
+    /// An execution, its files read as far as they could be.
+    Exec {
+        exec: Box<Exec>,
+        /// The file that the kernel wants a verdict on.
+        ask: Option<FileId>,
+    },
+    /// A listener.
+    Listen(Box<Listen>),
+}
+
+enum Waiting {
+    Ready(Arrived),
+    /// Its files are being read.
+    Away {
+        ticket: u64,
+        since: Instant,
+        exec: Box<Exec>,
+        ask: Option<FileId>,
+        lasts: bool,
+    },
+}
+
+/// The queue before the engine.
+pub(crate) struct Queue {
+    examiner: Examiner,
+    waiting: VecDeque<Waiting>,
+    unread: u64,
+}
+
+impl Queue {
+    pub(crate) fn new(examiner: Examiner) -> Self {
+        Self { examiner, waiting: VecDeque::new(), unread: 0 }
+    }
+
+    /// Adds an execution. `lasts`: its file's identity vouches for its content.
+    pub(crate) fn exec(&mut self, exec: Box<Exec>, ask: Option<FileId>, lasts: bool) {
+        let ticket = self.examiner.take(exec.clone(), lasts);
+        self.waiting.push_back(Waiting::Away { ticket, since: Instant::now(), exec, ask, lasts });
+    }
+
+    /// Adds a listener.
+    pub(crate) fn listen(&mut self, listen: Box<Listen>) {
+        self.waiting.push_back(Waiting::Ready(Arrived::Listen(listen)));
+    }
+
+    /// The next event that has all it waits for.
+    pub(crate) fn next(&mut self) -> Result<Option<Arrived>> {
+        while let Some(done) = self.examiner.done() {
+            self.settle(done);
+        }
+        if let Some(Waiting::Away { since, .. }) = self.waiting.front()
+            && since.elapsed() > PATIENCE
+        {
+            self.go_on_without()?;
+        }
+        if matches!(self.waiting.front(), None | Some(Waiting::Away { .. })) {
+            return Ok(None);
+        }
+        Ok(self.waiting.pop_front().and_then(|waiting| match waiting {
+            Waiting::Ready(arrived) => Some(arrived),
+            Waiting::Away { .. } => None,
+        }))
+    }
+
+    fn settle(&mut self, done: Done) {
+        let Done { ticket, exec, examined, .. } = done;
+        let place = self
+            .waiting
+            .iter_mut()
+            .find(|w| matches!(w, Waiting::Away { ticket: t, .. } if *t == ticket));
+        // An answer that comes too late finds no place.
+        let Some(place) = place else { return };
+        let Waiting::Away { ask, .. } = place else { return };
+        let ask = *ask;
+        if matches!(examined, Examined::Unread) && !self.examiner.is_known_by_name(&exec) {
+            self.unread += 1;
+        }
+        *place = Waiting::Ready(Arrived::Exec { exec, ask });
+    }
+
+    /// The first execution hangs in a file: it goes on unread, those behind it start afresh.
+    fn go_on_without(&mut self) -> Result<()> {
+        let more = self.examiner.replace()?;
+        for (at, waiting) in self.waiting.iter_mut().enumerate() {
+            let Waiting::Away { exec, ask, ticket, since, lasts } = waiting else { continue };
+            if at == 0 || !more {
+                if at == 0 {
+                    sink::log(&format!(
+                        "{}: could not be read within {} s",
+                        exec.process.exe.path,
+                        PATIENCE.as_secs()
+                    ));
+                }
+                self.unread += 1;
+                let (exec, ask) = (std::mem::take(exec), *ask);
+                *waiting = Waiting::Ready(Arrived::Exec { exec, ask });
+                continue;
+            }
+            *ticket = self.examiner.take(exec.clone(), *lasts);
+            *since = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Everything, whether it was read or not: there is no more time.
+    pub(crate) fn give_up(&mut self) -> Vec<Arrived> {
+        let mut unread = 0;
+        let all = self.waiting.drain(..).map(|waiting| match waiting {
+            Waiting::Ready(arrived) => arrived,
+            Waiting::Away { exec, ask, .. } => {
+                unread += 1;
+                Arrived::Exec { exec, ask }
+            }
+        });
+        let all = all.collect();
+        self.unread += unread;
+        all
+    }
+
+    /// Waits until something is done.
+    pub(crate) fn wait(&self, timeout: Duration) {
+        let fd = self.fd();
+        let timeout = Timespec::try_from(timeout).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        // Woken early or not at all, the caller looks again.
+        let _ = poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout));
+    }
+
+    /// Readable when something is done.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.examiner.fd()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.len() >= MOST
+    }
+
+    /// Executions whose file could not be read, and whose name says nothing.
+    pub(crate) fn unread(&self) -> u64 {
+        self.unread
+    }
+}
