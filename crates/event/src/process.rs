@@ -130,8 +130,10 @@ pub struct FileId {
     pub changed_ns: i64,
     /// Bytes.
     pub size: u64,
-    /// The file system's magic number.
+    /// The file system's magic number; of an overlay, that of the layer it writes to.
     pub filesystem: u64,
+    /// Whether it is a file of an overlay, whose device and inode are not those that `stat` tells.
+    pub overlay: bool,
 }
 
 impl FileId {

@@ -98,6 +98,7 @@ struct super_block {
 	__u32 s_dev;
 	unsigned long s_flags;
 	unsigned long s_magic;
+	void *s_fs_info;
 };
 
 #define SB_KERNMOUNT (1UL << 22) /* mounted by the kernel for itself: memory files */
@@ -142,6 +143,15 @@ struct dentry {
 struct vfsmount {
 	struct dentry *mnt_root;
 	struct super_block *mnt_sb;
+};
+
+/* overlayfs: where its files really are. The first layer is the one that is written to. */
+struct ovl_layer {
+	struct vfsmount *mnt;
+};
+
+struct ovl_fs {
+	struct ovl_layer *layers;
 };
 
 struct mount {

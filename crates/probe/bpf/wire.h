@@ -29,6 +29,7 @@
 #define EXEC_ARGS_UNREADABLE (1 << 5)
 #define EXEC_PATH_TRUNCATED (1 << 6)
 #define EXEC_CWD_TRUNCATED (1 << 7)
+#define EXEC_OVERLAY (1 << 8)
 
 /* Why an execution crossed; exec_head.why */
 #define WHY_EVERYTHING 0
@@ -83,7 +84,7 @@ struct exec_head {
 	__u64 parent_start;
 	__u64 cgroup;
 	__u64 parent_image; /* what the parent ran at this moment */
-	__u64 filesystem;   /* magic number */
+	__u64 filesystem;   /* magic number; of an overlay, that of the layer it writes to */
 	struct file_key file;
 	__u32 cpu;
 	__u32 flags;

@@ -17,6 +17,7 @@ const EXEC_ARGS_TRUNCATED: u32 = 1 << 4;
 const EXEC_ARGS_UNREADABLE: u32 = 1 << 5;
 const EXEC_PATH_TRUNCATED: u32 = 1 << 6;
 const EXEC_CWD_TRUNCATED: u32 = 1 << 7;
+const EXEC_OVERLAY: u32 = 1 << 8;
 const WHY_UNKNOWN: u32 = 3;
 const AF_INET6: u16 = 10;
 
@@ -146,6 +147,7 @@ pub(crate) fn exec(bytes: &[u8], clock: &Clock) -> Option<Decoded> {
             changed_ns,
             size: head.file.size,
             filesystem: head.filesystem,
+            overlay: has(EXEC_OVERLAY),
         }),
     };
     Some(Decoded {

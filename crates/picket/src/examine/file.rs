@@ -14,9 +14,8 @@ use detect::content::Source;
 use event::{Exec, FileId};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, major, minor};
 
-/// File systems whose inode numbers or devices are not those that `stat` tells.
+/// A file system whose devices are not those that `stat` tells.
 const BTRFS: u64 = 0x9123_683e;
-const OVERLAY: u64 = 0x794c_7630;
 
 /// A file's bytes.
 pub(crate) struct FileSource<'f> {
@@ -134,7 +133,7 @@ fn is(file: &File, id: &FileId) -> io::Result<bool> {
     let meta = file.metadata()?;
     let changed = meta.ctime().saturating_mul(1_000_000_000).saturating_add(meta.ctime_nsec());
     let device = FileId::pack_device(major(meta.dev()), minor(meta.dev()));
-    let overlay = id.filesystem == OVERLAY;
+    let overlay = id.overlay;
     Ok(meta.len() == id.size
         && changed == id.changed_ns
         && (overlay || meta.ino() == id.inode)

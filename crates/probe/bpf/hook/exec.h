@@ -11,6 +11,7 @@
 
 #define TMPFS_MAGIC 0x01021994
 #define HUGETLBFS_MAGIC 0x958458f6
+#define OVERLAYFS_MAGIC 0x794c7630
 #define CTIME_NSEC_MASK 0x7fffffff /* the highest bit is a flag since 6.13 */
 
 static __always_inline void put_change_time(struct file_key *key, struct inode *inode)
@@ -73,6 +74,22 @@ static __always_inline int filter(struct task_struct *task, struct dentry *dentr
 	return everything ? WHY_EVERYTHING : -1;
 }
 
+/* What an overlay promises of change times is what the file system below it promises. */
+static __always_inline __u64 writable_layer(struct super_block *sb)
+{
+	struct ovl_fs *overlay = (void *)BPF_CORE_READ(sb, s_fs_info);
+
+	if (!bpf_core_field_exists(overlay->layers))
+		return 0;
+	struct ovl_layer *layers = BPF_CORE_READ(overlay, layers);
+	struct vfsmount *mnt = BPF_CORE_READ(layers, mnt);
+	if (!mnt) /* nothing is written to it: the layer below, then */
+		mnt = BPF_CORE_READ((struct ovl_layer *)((void *)layers +
+							 bpf_core_type_size(struct ovl_layer)),
+				    mnt);
+	return BPF_CORE_READ(mnt, mnt_sb, s_magic);
+}
+
 static __always_inline __u32 active_pid_ns(struct task_struct *task)
 {
 	struct pid *pid = task->thread_pid;
@@ -124,6 +141,10 @@ static __always_inline void fill(struct exec_record *r, struct task_struct *task
 	h->pid_ns = active_pid_ns(task);
 	h->user_ns = task->cred->user_ns->ns.inum;
 	h->filesystem = sb->s_magic;
+	if (h->filesystem == OVERLAYFS_MAGIC) {
+		h->flags |= EXEC_OVERLAY;
+		h->filesystem = writable_layer(sb);
+	}
 	h->parent_image = parent_image(task);
 	h->mode = inode->i_mode;
 	h->links = inode->i_nlink;

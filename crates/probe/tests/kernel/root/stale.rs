@@ -148,6 +148,25 @@ fn a_file_in_a_tmpfs_is_never_benign() {
     });
 }
 
+/// An overlay promises no more than the file system that it writes to.
+#[test]
+fn a_file_in_an_overlay_above_a_tmpfs_is_never_benign() {
+    let place = Place::new();
+    mounts::privately(|| {
+        let dir = place.dir("tmpfs");
+        mounts::tmpfs(&dir);
+        mounts::overlay(&dir);
+        let fence = place.file(FENCE, &program::exits());
+        let (path, _) = in_dir(&dir.join("merged")).remove(0);
+        let probe = filtered(&[]);
+        let mut watch = Watch::new(&probe);
+        sleep(SETTLED);
+        let crossed = watch.crossed(kid::run(&path), &fence).expect("unknown");
+        let kept = watch.reader.remember(&crossed.ask.unwrap(), Verdict::Benign);
+        assert!(!kept.unwrap(), "called benign");
+    });
+}
+
 #[test]
 fn a_change_in_an_overlay_ends_a_verdict() {
     let place = Place::new();
