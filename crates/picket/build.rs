@@ -1,10 +1,14 @@
-//! Lists the catalogue and the recipes, so that the binary carries them.
+//! Puts the catalogue and the recipes into the binary, so that it carries them.
+//!
+//! They are turned over bit by bit: a program that holds the texts of every web server would be
+//! taken for one, by picket and by others who look for the same texts.
 #![expect(clippy::print_stderr, reason = "that is how a build script speaks")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 fn main() {
+    let out_dir = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../..");
     let mut out = String::new();
     for (name, dir) in [("CATALOGUE", "catalogue"), ("RECIPES", "recipes")] {
@@ -13,17 +17,24 @@ fn main() {
         let mut files = Vec::new();
         collect(&from, &mut files);
         files.sort();
-        let _ = writeln!(out, "pub(crate) const {name}: &[(&str, &str)] = &[");
+        let _ = writeln!(out, "pub(crate) const {name}: &[(&str, &[u8])] = &[");
         for file in files {
             let shown = file.strip_prefix(&root).unwrap_or(&file).display().to_string();
-            let _ =
-                writeln!(out, "    ({shown:?}, include_str!({:?})),", file.display().to_string());
+            let hidden = out_dir.join(shown.replace('/', "__"));
+            let bytes: Vec<u8> =
+                std::fs::read(&file).unwrap_or_default().iter().map(|b| !b).collect();
+            write(&hidden, &bytes);
+            let hidden = hidden.display().to_string();
+            let _ = writeln!(out, "    ({shown:?}, include_bytes!({hidden:?})),");
         }
         let _ = writeln!(out, "];");
     }
-    let target = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("embedded.rs");
-    if let Err(error) = std::fs::write(&target, out) {
-        eprintln!("cannot write {}: {error}", target.display());
+    write(&out_dir.join("embedded.rs"), out.as_bytes());
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    if let Err(error) = std::fs::write(path, bytes) {
+        eprintln!("cannot write {}: {error}", path.display());
         std::process::exit(1);
     }
 }

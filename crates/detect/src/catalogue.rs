@@ -255,11 +255,18 @@ pub struct Catalogue {
     pub servers: Vec<Server>,
     /// How command lines are taken apart.
     pub unwrap: Unwrap,
+    /// What a server is called that nobody knows.
+    pub(crate) unknown: Option<Server>,
     /// Servers by the base names of their programs, versions cut off.
     by_program: HashMap<String, Vec<usize>>,
     /// The file each server came from, for messages.
     origin: Vec<String>,
 }
+
+/// The name of a server that nobody knows.
+pub const UNKNOWN: &str = "unknown";
+const UNKNOWN_SERVER: &str =
+    "{name: unknown, title: a web server that nobody knows, role: web, samples: []}";
 
 /// The file that says how command lines are taken apart.
 pub const UNWRAP_FILE: &str = "unwrap.yaml";
@@ -286,6 +293,7 @@ impl Catalogue {
                 Err(error) => errors.push(error),
             }
         }
+        catalogue.unknown = parse::yaml("", UNKNOWN_SERVER).ok();
         catalogue.check_runtimes(&mut errors);
         catalogue.check_content(&mut errors);
         (catalogue, errors)
@@ -313,6 +321,9 @@ impl Catalogue {
             return Err(format!(
                 "server name {name:?}: expected lower-case letters, digits and hyphens"
             ));
+        }
+        if name == UNKNOWN {
+            return Err(format!("server name {name:?} is for servers that nobody knows"));
         }
         if let Some(i) = self.servers.iter().position(|other| other.name() == name) {
             let file = &self.origin[i];

@@ -1,12 +1,13 @@
 //! The engine: events in, records out. The same events give the same records.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use event::{
-    Baseline, Ci, Confidence, Detection, Environment, Event, Evidence, EvidenceKind, Exec,
-    Guidance, Listen, Listener, ProcessKey, Purpose, RecipeInfo, Record, ServerInfo, Severity,
-    Update,
+    Baseline, Behaviour, Ci, Confidence, Detection, Environment, Event, Evidence, EvidenceKind,
+    Exec, Guidance, Listen, Listener, ProcessKey, Purpose, RecipeInfo, Record, ServerInfo,
+    Severity, Stamp, Update,
 };
 use sha2::{Digest, Sha256};
 
@@ -46,8 +47,30 @@ pub struct Engine {
 struct Known {
     ids: Vec<String>,
     severity: Severity,
+    /// What it is when nothing speaks against it.
+    importance: Severity,
     server: ServerInfo,
     listen: Vec<Listener>,
+    /// It was seen answering in HTTP.
+    answered: bool,
+}
+
+impl Known {
+    /// An update for each detection.
+    fn updates(&self, host: &str, time: Stamp, what: &str) -> Vec<Record> {
+        let update = |id: &String| {
+            Record::Update(Box::new(Update {
+                id: id.clone(),
+                time,
+                host: host.to_owned(),
+                severity: self.severity,
+                reasons: vec![what.to_owned()],
+                server: self.server.clone(),
+                listen: self.listen.clone(),
+            }))
+        };
+        self.ids.iter().map(update).collect()
+    }
 }
 
 impl Engine {
@@ -71,6 +94,7 @@ impl Engine {
         match event {
             Event::Exec { host, exec } => self.on_exec(host, exec),
             Event::Listen { host, listen } => self.on_listen(host, listen),
+            Event::Behaviour { host, behaviour } => self.on_behaviour(host, behaviour),
         }
     }
 
@@ -81,26 +105,106 @@ impl Engine {
         if identity.server.role == Role::Canary {
             return Vec::new();
         }
+        let (records, known) = self.detect(host, exec, &identity);
+        if let Some(known) = known {
+            self.remember(exec.process.key(), known);
+        }
+        records
+    }
+
+    /// Whether a detection was made of a process or of one of its parents.
+    pub fn knows(&self, process: ProcessKey, parents: &[ProcessKey]) -> bool {
+        std::iter::once(&process).chain(parents).any(|key| self.servers.contains_key(key))
+    }
+
+    /// What every recipe makes of an execution, and what to remember of it.
+    fn detect(
+        &self,
+        host: &str,
+        exec: &Exec,
+        identity: &Identity<'_>,
+    ) -> (Vec<Record>, Option<Known>) {
         let mut records = Vec::new();
         let mut known: Option<Known> = None;
         for recipe in &self.recipes {
             if !recipe.matches(identity.server.name(), identity.purpose) {
                 continue;
             }
-            let detection = self.detection(host, exec, &identity, recipe);
+            let detection = self.detection(host, exec, identity, recipe);
             let known = known.get_or_insert_with(|| Known {
                 ids: Vec::new(),
                 severity: detection.severity,
+                importance: detection.recipe.importance,
                 server: detection.server.clone(),
                 listen: Vec::new(),
+                answered: false,
             });
             known.ids.push(detection.id.clone());
             records.push(Record::Detection(Box::new(detection)));
         }
-        if let Some(known) = known.filter(|k| k.server.purpose != Purpose::Manage) {
-            self.remember(exec.process.key(), known);
+        (records, known)
+    }
+
+    /// A process that nobody recognised listens: what it has mapped may tell what it is, and an
+    /// answer in HTTP proves it.
+    fn on_behaviour(&mut self, host: &str, behaviour: &Behaviour) -> Vec<Record> {
+        let key = behaviour.exec.process.key();
+        let line = std::iter::once(key).chain(behaviour.parents.iter().copied());
+        // What was not to serve may listen for a test, and does not answer.
+        let managing = |known: &Known| known.server.purpose == Purpose::Manage;
+        if let Some(key) = line.into_iter().find(|key| self.servers.contains_key(key))
+            && (behaviour.answered.is_none() || !self.servers.get(&key).is_some_and(managing))
+        {
+            return self.answers(host, key, behaviour);
+        }
+        let process = &behaviour.exec.process;
+        let catalogue = Arc::clone(&self.catalogue);
+        let mapped = behaviour.mapped.iter().find_map(|m| catalogue.identify_mapped(process, m));
+        let unknown = || behaviour.answered.as_ref().and_then(|_| catalogue.unknown(process));
+        let Some(mut identity) = mapped.or_else(unknown) else {
+            return Vec::new();
+        };
+        let at = &behaviour.listener;
+        let mut detail = format!("pid {} listens on {}", process.pid, place(at));
+        if let Some(protocol) = &behaviour.answered {
+            let _ = write!(detail, " and answers {protocol}");
+        }
+        // It listens: whatever its arguments say, it serves.
+        identity.purpose = Purpose::Serve;
+        identity.confidence = Confidence::Confirmed;
+        identity.evidence.push(Evidence { kind: EvidenceKind::Behaviour, agrees: true, detail });
+        let (mut records, known) = self.detect(host, &behaviour.exec, &identity);
+        for record in &mut records {
+            if let Record::Detection(detection) = record {
+                detection.time = behaviour.time;
+                detection.listen = vec![at.clone()];
+            }
+        }
+        if let Some(mut known) = known {
+            known.listen.push(at.clone());
+            known.answered = behaviour.answered.is_some();
+            self.remember(key, known);
         }
         records
+    }
+
+    /// A server that was detected answers in HTTP: told once.
+    fn answers(&mut self, host: &str, key: ProcessKey, behaviour: &Behaviour) -> Vec<Record> {
+        let (Some(known), Some(protocol)) = (self.servers.get_mut(&key), &behaviour.answered)
+        else {
+            return Vec::new();
+        };
+        if std::mem::replace(&mut known.answered, true) {
+            return Vec::new();
+        }
+        let detail = format!("answers {protocol} on {}", place(&behaviour.listener));
+        known.server.confidence = Confidence::Confirmed;
+        known.server.evidence.push(Evidence {
+            kind: EvidenceKind::Behaviour,
+            agrees: true,
+            detail: detail.clone(),
+        });
+        known.updates(host, behaviour.time, &detail)
     }
 
     fn remember(&mut self, key: ProcessKey, known: Known) {
@@ -188,15 +292,15 @@ impl Engine {
         let Some(key) = line.into_iter().find(|key| self.servers.contains_key(key)) else {
             return Vec::new();
         };
-        let Some(known) = self.servers.get_mut(&key) else {
+        let serves = |known: &&mut Known| known.server.purpose != Purpose::Manage;
+        let Some(known) = self.servers.get_mut(&key).filter(serves) else {
             return Vec::new();
         };
         let at = &listen.listener;
         if known.listen.contains(at) || known.listen.len() >= LISTENERS {
             return Vec::new();
         }
-        // A socket that was never bound gets its port only after the kernel told of it.
-        let place = if at.port == 0 { at.address.clone() } else { socket(&at.address, at.port) };
+        let place = place(at);
         let last = known.listen.len() + 1 == LISTENERS;
         let more = if last { "; no further address of it will be told" } else { "" };
         let what = format!("pid {} listens on {place}{more}", listen.pid);
@@ -209,19 +313,18 @@ impl Engine {
                 detail: what.clone(),
             });
         }
-        let update = |id: &String| {
-            Record::Update(Box::new(Update {
-                id: id.clone(),
-                time: listen.time,
-                host: host.to_owned(),
-                severity: known.severity,
-                reasons: vec![what.clone()],
-                server: known.server.clone(),
-                listen: known.listen.clone(),
-            }))
-        };
-        known.ids.iter().map(update).collect()
+        // Only its name spoke for it: now its listener does.
+        if known.severity < known.importance {
+            known.severity = known.importance;
+        }
+        known.updates(host, listen.time, &what)
     }
+}
+
+/// Where it listens, as people write it. A socket that was never bound gets its port only after
+/// the kernel told of it.
+fn place(at: &Listener) -> String {
+    if at.port == 0 { at.address.clone() } else { socket(&at.address, at.port) }
 }
 
 /// An address and a port as people write them.

@@ -95,6 +95,57 @@ impl Catalogue {
         })
     }
 
+    /// The web server that is in what a process has mapped: a library, a program that a loader
+    /// brought in, or what a packer left in its memory.
+    pub fn identify_mapped(
+        &self,
+        process: &Process,
+        mapped: &event::Mapped,
+    ) -> Option<Identity<'_>> {
+        let whole = self.in_process(process);
+        let program = Program {
+            path: mapped.path.clone(),
+            names: vec![base_name(&mapped.path).to_owned()],
+            args: whole.args,
+            layers: whole.layers,
+            content: Some(mapped.content.clone()),
+            ..Program::default()
+        };
+        let mut identity = self.identify_program(&program)?;
+        if identity.confidence < Confidence::Strong {
+            return None;
+        }
+        let library = !process.exe.path.is_empty() && process.exe.path != mapped.path;
+        let place = Evidence {
+            kind: EvidenceKind::Content,
+            agrees: true,
+            detail: if library {
+                format!("{} is mapped into its memory", mapped.path)
+            } else {
+                format!("in its memory: {}", mapped.path)
+            },
+        };
+        identity.evidence.push(place);
+        identity.path.clone_from(&process.exe.path);
+        let owned = look_at_package(process, &Program::default(), &mut identity);
+        self.look_at_names(process, &program, &mut identity, owned);
+        Some(identity)
+    }
+
+    /// A server that nobody knows, proved by what it does.
+    pub fn unknown(&self, process: &Process) -> Option<Identity<'_>> {
+        Some(Identity {
+            server: self.unknown.as_ref()?,
+            purpose: Purpose::Serve,
+            confidence: Confidence::Confirmed,
+            masquerade: false,
+            evidence: Vec::new(),
+            version: None,
+            disputed: false,
+            path: process.exe.path.clone(),
+        })
+    }
+
     /// What the file's content says of a server.
     fn agreement<'p>(&self, server: &Server, program: &'p Program) -> Agreement<'p> {
         let (Some(content), Some(signature)) = (&program.content, &server.content) else {

@@ -3,6 +3,7 @@
 //! The JSON of these types is the promise to users (`docs/records.md`). Fields may be
 //! added, never renamed; an absent fact is `null` or an empty list, never invented.
 
+mod behaviour;
 mod content;
 mod coverage;
 mod detection;
@@ -12,6 +13,7 @@ mod process;
 mod record;
 mod stamp;
 
+pub use behaviour::{Behaviour, Mapped};
 pub use content::{Content, FileKind, GoBuild, Sign, SignKind, Target};
 pub use coverage::{Coverage, Lost, State, Window};
 pub use detection::{

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Coverage, Detection, Exec, Listen, Response, Stamp, Update};
+use crate::{Behaviour, Coverage, Detection, Exec, Listen, Response, Stamp, Update};
 
 /// One line of output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,14 @@ pub enum Event {
         #[serde(flatten)]
         listen: Listen,
     },
+    /// A process that nobody recognised listens.
+    Behaviour {
+        /// The machine.
+        host: String,
+        /// What was seen.
+        #[serde(flatten)]
+        behaviour: Box<Behaviour>,
+    },
 }
 
 impl Event {
@@ -48,6 +56,7 @@ impl Event {
         match self {
             Self::Exec { exec, .. } => exec.time,
             Self::Listen { listen, .. } => listen.time,
+            Self::Behaviour { behaviour, .. } => behaviour.time,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use detect::engine::Engine;
-use event::{Coverage, Event, Exec, Lost, Record, Stamp, State, Window};
+use event::{Behaviour, Coverage, Event, Exec, Listen, Lost, Record, Stamp, State, Window};
 use probe::{Clock, Counts, Probe, Reader, Seen};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
@@ -260,7 +260,15 @@ impl Pipeline<'_> {
                 let boot_ns = exec.boot_ns;
                 (Event::Exec { host, exec }, Some(boot_ns))
             }
-            Arrived::Listen(listen) => (Event::Listen { host, listen: *listen }, None),
+            Arrived::Listen(listen) => {
+                self.look_closer(&listen);
+                (Event::Listen { host, listen: *listen }, None)
+            }
+            Arrived::Behaviour(mut behaviour) => {
+                let process = &mut behaviour.exec.process;
+                process.user = self.users.name(process);
+                (Event::Behaviour { host, behaviour }, None)
+            }
         };
         if self.plan.detections {
             for record in self.engine.on(&event) {
@@ -276,6 +284,22 @@ impl Pipeline<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A listener of a process that nobody recognised is worth a second look.
+    fn look_closer(&mut self, listen: &Listen) {
+        if !self.plan.detections || self.engine.knows(listen.key(), &listen.parents) {
+            return;
+        }
+        let Some(exec) = self.reader.recover(listen.pid, listen.start_boot_ns) else { return };
+        self.queue.look(Box::new(Behaviour {
+            time: listen.time,
+            exec: Box::new(exec),
+            parents: listen.parents.clone(),
+            listener: listen.listener.clone(),
+            answered: None,
+            mapped: Vec::new(),
+        }));
     }
 
     /// Says so when something was lost since the last look, and when all is well again.
@@ -388,7 +412,12 @@ fn coverage(
 
 /// An event with the secrets in its arguments masked: this is where it leaves the process.
 fn masked(mut event: Event) -> Event {
-    if let Event::Exec { exec, .. } = &mut event {
+    let exec = match &mut event {
+        Event::Exec { exec, .. } => Some(exec),
+        Event::Behaviour { behaviour, .. } => Some(&mut behaviour.exec),
+        Event::Listen { .. } => None,
+    };
+    if let Some(exec) = exec {
         exec.process.args = detect::mask::arguments(&exec.process.args);
         for ancestor in &mut exec.ancestry {
             ancestor.args = detect::mask::arguments(&ancestor.args);

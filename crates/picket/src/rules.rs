@@ -34,8 +34,10 @@ impl Files {
     /// Those that the binary carries.
     pub(crate) fn embedded() -> Self {
         let mut files = Self::default();
-        for (path, text) in CATALOGUE.iter().chain(RECIPES) {
-            files.add((*path).to_owned(), (*text).to_owned());
+        for (path, hidden) in CATALOGUE.iter().chain(RECIPES) {
+            // The build script turned every bit over; see there why.
+            let text: Vec<u8> = hidden.iter().map(|byte| !byte).collect();
+            files.add((*path).to_owned(), String::from_utf8_lossy(&text).into_owned());
         }
         files
     }

@@ -218,7 +218,7 @@ impl Scanner {
             bytes: findings.bytes,
             content: Content {
                 kind: FileKind::Elf,
-                problem: elf.problem.or(findings.problem),
+                problem: both(elf.problem, findings.problem),
                 packed,
                 go: go.map(|info| info.build),
                 signs,
@@ -364,6 +364,13 @@ impl Scanner {
             let there = own[base].is_some() || !self.programs[base].signature.has_own();
             depth < 8 && there && self.stands_on(base, own, depth + 1)
         })
+    }
+}
+
+fn both(one: Option<String>, other: Option<String>) -> Option<String> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(format!("{one}; {other}")),
+        (one, other) => one.or(other),
     }
 }
 

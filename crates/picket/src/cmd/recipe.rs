@@ -199,6 +199,7 @@ fn sample(
     let what = match &*event {
         Event::Exec { exec, .. } => exec.process.args.join(" "),
         Event::Listen { .. } => "a listener".to_owned(),
+        Event::Behaviour { behaviour, .. } => behaviour.exec.process.args.join(" "),
     };
     match (found, must) {
         (None, true) => Err(format!("{what:?} must match and does not")),

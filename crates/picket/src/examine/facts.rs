@@ -7,10 +7,11 @@ use std::sync::{Arc, OnceLock};
 
 use detect::catalogue::Catalogue;
 use detect::content::{Scan, Scanner, Source};
-use event::{Content, Exec, Executable, Process, Target};
+use event::{Behaviour, Content, Exec, Executable, Process, Target};
 use sha2::{Digest, Sha256};
 
 use super::file::{self, FileSource};
+use super::memory::Memory;
 
 /// Bytes that are hashed at a time.
 const CHUNK: usize = 128 << 10;
@@ -48,11 +49,12 @@ pub(crate) enum Examined {
 pub(crate) struct Reader {
     catalogue: Arc<Catalogue>,
     scanner: Scanner,
+    memory: Memory,
 }
 
 impl Reader {
     pub(crate) fn new(catalogue: Arc<Catalogue>, scanner: Scanner) -> Self {
-        Self { catalogue, scanner }
+        Self { catalogue, scanner, memory: Memory::default() }
     }
 
     /// Whether an execution is a server by what is known of it so far.
@@ -107,6 +109,24 @@ impl Reader {
         }
         let root = PathBuf::from(format!("/proc/{}/root", exec.process.pid));
         self.look_up_package(&mut exec.process.exe, &root, file);
+    }
+
+    /// Looks into the memory of a process that listens, and completes what is known of its file.
+    pub(crate) fn look(&self, behaviour: &mut Behaviour) {
+        let exec = &mut behaviour.exec;
+        behaviour.mapped = self.memory.servers(&self.scanner, exec.process.pid);
+        if !behaviour.mapped.is_empty() {
+            self.complete(exec);
+        }
+    }
+
+    /// Completes what is known of the file that a process runs.
+    pub(crate) fn complete(&self, exec: &mut Exec) {
+        let link = format!("/proc/{}/exe", exec.process.pid);
+        if let Ok(file) = file::open(Path::new(&link)) {
+            self.examine_open(exec, &file);
+            exec.process.exe.sha256 = sha256(&file);
+        }
     }
 
     /// Asks the package databases below a root who owns a file.

@@ -6,6 +6,7 @@
 
 mod facts;
 pub(crate) mod file;
+mod memory;
 pub(crate) mod queue;
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use detect::catalogue::Catalogue;
 use detect::content::Scanner;
-use event::{Exec, FileId};
+use event::{Behaviour, Exec, FileId};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -36,6 +37,9 @@ struct Job {
     lasts: bool,
 }
 
+/// A process to look into, and what to say if something is found.
+type Look = Box<Behaviour>;
+
 /// What came of it.
 pub(crate) struct Done {
     pub(crate) ticket: u64,
@@ -51,6 +55,8 @@ pub(crate) struct Examiner {
     done: Receiver<Done>,
     back: Sender<Done>,
     wake: Arc<OwnedFd>,
+    looks: Sender<Look>,
+    seen: Receiver<Look>,
     known: HashMap<FileId, Arc<Facts>>,
     next: u64,
     hung: u32,
@@ -64,7 +70,19 @@ impl Examiner {
         let wake = Arc::new(wake.context("cannot make an eventfd")?);
         let (back, done) = channel();
         let jobs = spawn(&reader, &back, &wake)?;
-        Ok(Self { reader, jobs, done, back, wake, known: HashMap::new(), next: 0, hung: 0 })
+        let (looks, seen) = looker(&reader, &wake)?;
+        let known = HashMap::new();
+        Ok(Self { reader, jobs, done, back, wake, looks, seen, known, next: 0, hung: 0 })
+    }
+
+    /// Looks into the memory of a process that listens.
+    pub(crate) fn look(&self, behaviour: Look) {
+        let _ = self.looks.send(behaviour);
+    }
+
+    /// The next process in whose memory a server was found.
+    pub(crate) fn seen(&self) -> Option<Look> {
+        self.seen.try_recv().ok()
     }
 
     /// Readable when something is done.
@@ -120,6 +138,28 @@ impl Examiner {
         self.jobs = spawn(&self.reader, &self.back, &self.wake)?;
         Ok(true)
     }
+}
+
+/// A thread of its own: a look into memory takes long, and nothing waits for it.
+fn looker(reader: &Arc<Reader>, wake: &Arc<OwnedFd>) -> Result<(Sender<Look>, Receiver<Look>)> {
+    let (looks, inbox) = channel::<Look>();
+    let (back, seen) = channel();
+    let (reader, wake) = (Arc::clone(reader), Arc::clone(wake));
+    thread::Builder::new()
+        .name("look".to_owned())
+        .spawn(move || {
+            for mut behaviour in inbox {
+                reader.look(&mut behaviour);
+                if !behaviour.mapped.is_empty() {
+                    if back.send(behaviour).is_err() {
+                        return;
+                    }
+                    let _ = rustix::io::write(&*wake, &1_u64.to_ne_bytes());
+                }
+            }
+        })
+        .context("cannot start the thread that looks into memory")?;
+    Ok((looks, seen))
 }
 
 fn spawn(reader: &Arc<Reader>, back: &Sender<Done>, wake: &Arc<OwnedFd>) -> Result<Sender<Job>> {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use event::{Exec, FileId, Listen};
+use event::{Behaviour, Exec, FileId, Listen};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
 
@@ -27,6 +27,8 @@ pub(crate) enum Arrived {
     },
     /// A listener.
     Listen(Box<Listen>),
+    /// What a process does that nobody recognised.
+    Behaviour(Box<Behaviour>),
 }
 
 enum Waiting {
@@ -64,10 +66,19 @@ impl Queue {
         self.waiting.push_back(Waiting::Ready(Arrived::Listen(listen)));
     }
 
+    /// Looks into the memory of a process that listens and that nobody recognised.
+    pub(crate) fn look(&self, behaviour: Box<Behaviour>) {
+        self.examiner.look(behaviour);
+    }
+
     /// The next event that has all it waits for.
     pub(crate) fn next(&mut self) -> Result<Option<Arrived>> {
         while let Some(done) = self.examiner.done() {
             self.settle(done);
+        }
+        // Nothing that comes later depends on these.
+        if let Some(behaviour) = self.examiner.seen() {
+            return Ok(Some(Arrived::Behaviour(behaviour)));
         }
         if let Some(Waiting::Away { since, .. }) = self.waiting.front()
             && since.elapsed() > PATIENCE

@@ -167,6 +167,16 @@ impl Text {
                 let at = socket(&safe(&listen.listener.address), listen.listener.port);
                 format!("{clock} listen {} {} {at}\n", listen.pid, safe(&listen.comm))
             }
+            Event::Behaviour { behaviour, .. } => {
+                let p = &behaviour.exec.process;
+                let at = &behaviour.listener;
+                let at = socket(&safe(&at.address), at.port);
+                let what = match &behaviour.answered {
+                    Some(protocol) => format!("answers {}", safe(protocol)),
+                    None => format!("{} servers in its memory", behaviour.mapped.len()),
+                };
+                format!("{clock} behaviour {} {} {at} {what}\n", p.pid, safe(&p.exe.path))
+            }
         }
     }
 

@@ -44,7 +44,10 @@ fn ends_on_sigint() {
     assert_eq!(coverage.len(), 2, "one at the start and one at the end: {coverage:#?}");
     for record in &coverage {
         assert_eq!(record["state"], "full", "{record:#}");
-        assert_eq!(record["lost"], serde_json::json!({"kernel": 0, "queue": 0, "sink": 0}));
+        assert_eq!(
+            record["lost"],
+            serde_json::json!({"kernel": 0, "queue": 0, "sink": 0, "unread": 0})
+        );
     }
     assert!(coverage[1]["seen"].as_u64() > coverage[0]["seen"].as_u64());
     assert_eq!(coverage[1]["window"]["from"], coverage[0]["window"]["from"]);

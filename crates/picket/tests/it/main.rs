@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod architecture;
+mod content;
 mod docs;
 mod harness;
 mod input;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let args = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(servers::trials());
+    trials.extend(content::trials());
     trials.extend(silence::trials());
     trials.extend(lifecycle::trials());
     trials.extend(input::trials());
