@@ -31,7 +31,7 @@ pub(crate) enum Exe {
     /// This is it.
     Open(File),
     /// Neither the process nor its path led to it.
-    Gone(io::Error),
+    Gone,
 }
 
 /// What became of an execution.
@@ -76,10 +76,16 @@ impl Reader {
             Exe::Known(facts) => (facts, None, Examined::Known),
             Exe::Open(file) => {
                 let Scan { content, build_id, .. } = self.scan(&file);
+                // Its process may have ended, and then anyone may have written to it meanwhile:
+                // what was read is not what was executed.
+                if !exec.file.is_some_and(|id| file::is(&file, &id).unwrap_or(false)) {
+                    self.look_at_target(exec);
+                    return Examined::Unread;
+                }
                 let facts = Arc::new(Facts { content, build_id, ..Facts::default() });
                 (Arc::clone(&facts), Some(file), Examined::Read(facts))
             }
-            Exe::Gone(_) => {
+            Exe::Gone => {
                 self.look_at_target(exec);
                 return Examined::Unread;
             }

@@ -129,7 +129,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Whether an open file is the one that the kernel named, unchanged since.
-fn is(file: &File, id: &FileId) -> io::Result<bool> {
+pub(crate) fn is(file: &File, id: &FileId) -> io::Result<bool> {
     let meta = file.metadata()?;
     let changed = meta.ctime().saturating_mul(1_000_000_000).saturating_add(meta.ctime_nsec());
     let device = FileId::pack_device(major(meta.dev()), minor(meta.dev()));

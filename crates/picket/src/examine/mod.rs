@@ -97,7 +97,7 @@ impl Examiner {
             Some(facts) => facts::Exe::Known(facts),
             None => match file::of_exec(&exec) {
                 Ok(file) => facts::Exe::Open(file),
-                Err(error) => facts::Exe::Gone(error),
+                Err(_) => facts::Exe::Gone,
             },
         };
         self.next += 1;
