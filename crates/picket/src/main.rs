@@ -11,6 +11,7 @@ mod environment;
 mod escape;
 mod examine;
 mod host;
+mod package;
 mod pipeline;
 mod rules;
 mod signals;

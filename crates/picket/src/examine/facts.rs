@@ -2,16 +2,20 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use detect::catalogue::Catalogue;
 use detect::content::{Scan, Scanner, Source};
-use event::{Behaviour, Content, Exec, Executable, Process, Target};
+use event::{Behaviour, Content, Exec, Process, Target};
+use rustix::fd::OwnedFd;
 use sha2::{Digest, Sha256};
 
 use super::file::{self, FileSource};
 use super::memory::Memory;
+use crate::package::{Owner, Packages};
+use crate::sink;
 
 /// Bytes that are hashed at a time.
 const CHUNK: usize = 128 << 10;
@@ -22,7 +26,12 @@ pub(crate) struct Facts {
     content: Content,
     build_id: Option<String>,
     sha256: OnceLock<Option<String>>,
+    /// Who owns it under which path below which root.
+    owner: Mutex<Option<(Place, Option<Owner>)>>,
 }
+
+/// Where a file lies: the device and inode of the root directory, and the path below it.
+type Place = (u64, u64, String);
 
 /// The file that runs, as far as it was to be had when the execution was told.
 pub(crate) enum Exe {
@@ -32,6 +41,13 @@ pub(crate) enum Exe {
     Open(File),
     /// Neither the process nor its path led to it.
     Gone,
+}
+
+/// What could be opened while the process lived.
+pub(crate) struct Opened {
+    pub(crate) exe: Exe,
+    /// Its root directory.
+    pub(crate) root: Option<OwnedFd>,
 }
 
 /// What became of an execution.
@@ -71,35 +87,42 @@ impl Reader {
     }
 
     /// Fills in what the files behind an execution tell.
-    pub(crate) fn examine(&self, exec: &mut Exec, exe: Exe) -> Examined {
-        let (facts, opened, examined) = match exe {
+    pub(crate) fn examine(&self, exec: &mut Exec, opened: Opened) -> Examined {
+        let Opened { exe, root } = opened;
+        let root = root.as_ref();
+        let (facts, file, examined) = match exe {
             Exe::Known(facts) => (facts, None, Examined::Known),
             Exe::Open(file) => {
                 let Scan { content, build_id, .. } = self.scan(&file);
                 // Its process may have ended, and then anyone may have written to it meanwhile:
                 // what was read is not what was executed.
                 if !exec.file.is_some_and(|id| file::is(&file, &id).unwrap_or(false)) {
-                    self.look_at_target(exec);
+                    self.look_at_target(exec, root);
                     return Examined::Unread;
                 }
                 let facts = Arc::new(Facts { content, build_id, ..Facts::default() });
                 (Arc::clone(&facts), Some(file), Examined::Read(facts))
             }
             Exe::Gone => {
-                self.look_at_target(exec);
+                self.look_at_target(exec, root);
                 return Examined::Unread;
             }
         };
         exec.process.exe.content = Some(facts.content.clone());
         exec.process.exe.build_id.clone_from(&facts.build_id);
-        self.look_at_target(exec);
-        if self.catalogue.identify(&exec.process).is_some() {
-            // Only of what will be told: hashing takes longer than the look itself.
-            let hash = facts.sha256.get_or_init(|| match opened {
-                Some(file) => sha256(&file),
-                None => file::of_exec(exec).ok().and_then(|file| sha256(&file)),
-            });
+        self.look_at_target(exec, root);
+        if self.is_known(exec) {
+            // Only of what will be told: this takes longer than the look itself.
+            let mut file = file;
+            if file.is_none() && !facts.is_complete(exec, root) {
+                file = file::of_exec(exec, root).ok();
+            }
+            let hash = facts.sha256.get_or_init(|| sha256(file.as_ref()?));
             exec.process.exe.sha256.clone_from(hash);
+            if let (Some(root), false) = (root, exec.process.exe.deleted) {
+                let owner = facts.owner(root, &exec.process.exe.path, file.as_ref());
+                set_owner(&mut exec.process, owner);
+            }
         }
         examined
     }
@@ -109,12 +132,22 @@ impl Reader {
         let scan = self.scan(file);
         exec.process.exe.content = Some(scan.content);
         exec.process.exe.build_id = scan.build_id;
-        self.look_at_target(exec);
+        let root = file::root_of(exec.process.pid).ok();
+        self.look_at_target(exec, root.as_ref());
         if self.is_known(exec) {
             exec.process.exe.sha256 = sha256(file);
         }
-        let root = PathBuf::from(format!("/proc/{}/root", exec.process.pid));
-        self.look_up_package(&mut exec.process.exe, &root, file);
+        if let Some(root) = root {
+            self.look_up_owner(&mut exec.process, &root, file);
+        }
+    }
+
+    /// Asks the package databases below a root who owns a file.
+    pub(crate) fn look_up_owner(&self, process: &mut Process, root: &OwnedFd, file: &File) {
+        if !process.exe.deleted && !process.exe.memfd {
+            let owner = owner(root, &process.exe.path, file);
+            set_owner(process, owner);
+        }
     }
 
     /// Looks into the memory of a process that listens, and completes what is known of its file.
@@ -135,13 +168,10 @@ impl Reader {
         }
     }
 
-    /// Asks the package databases below a root who owns a file.
-    pub(crate) fn look_up_package(&self, _exe: &mut Executable, _root: &Path, _file: &File) {}
-
     /// Reads the file that a loader, interpreter or virtual machine was given.
-    fn look_at_target(&self, exec: &mut Exec) {
+    fn look_at_target(&self, exec: &mut Exec, root: Option<&OwnedFd>) {
         let Some(path) = self.catalogue.target(&exec.process) else { return };
-        if let Ok(file) = file::by_path(exec, &path) {
+        if let Ok(file) = file::by_path(exec, root, &path) {
             let content = self.content_of_target(&exec.process, &file);
             exec.process.target = Some(Target { path, content });
         }
@@ -160,6 +190,56 @@ impl Reader {
         }
         content
     }
+}
+
+impl Facts {
+    /// Whether nothing more has to be read of the file.
+    fn is_complete(&self, exec: &Exec, root: Option<&OwnedFd>) -> bool {
+        let path = &exec.process.exe.path;
+        let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked =
+            |root| owner.as_ref().is_some_and(|(at, _)| place(root, path).as_ref() == Some(at));
+        self.sha256.get().is_some() && root.is_none_or(asked)
+    }
+
+    /// Who owns the file where this process sees it; asked once.
+    fn owner(&self, root: &OwnedFd, path: &str, file: Option<&File>) -> Option<Owner> {
+        let place = place(root, path)?;
+        let mut known = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, owner)) = &*known
+            && *at == place
+        {
+            return owner.clone();
+        }
+        let owner = owner(root, path, file?);
+        *known = Some((place, owner.clone()));
+        owner
+    }
+}
+
+fn place(root: &OwnedFd, path: &str) -> Option<Place> {
+    let stat = rustix::fs::fstat(root).ok()?;
+    Some((stat.st_dev, stat.st_ino, path.to_owned()))
+}
+
+/// Asks the databases below a root, if the path leads to this very file there.
+fn owner(root: &OwnedFd, path: &str, file: &File) -> Option<Owner> {
+    if !file::leads_to(root, path, file) {
+        return None;
+    }
+    let below = format!("/proc/self/fd/{}", root.as_raw_fd());
+    match Packages::below(Path::new(&below)).owner(path, file) {
+        Ok(owner) => owner,
+        Err(problem) => {
+            sink::log(&format!("{path}: {problem}"));
+            None
+        }
+    }
+}
+
+fn set_owner(process: &mut Process, owner: Option<Owner>) {
+    process.exe.intact = owner.as_ref().and_then(|owner| owner.intact);
+    process.exe.package = owner.map(|owner| owner.to_string());
 }
 
 fn unreadable(error: &io::Error) -> Content {

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use detect::content::Source;
 use event::{Exec, FileId};
+use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, major, minor};
 
 /// A file system whose devices are not those that `stat` tells.
@@ -48,9 +49,15 @@ impl Source for FileSource<'_> {
     }
 }
 
+/// The root directory of a process, while it lives: what its paths begin at.
+pub(crate) fn root_of(pid: u32) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty())?)
+}
+
 /// The file that an execution runs: through the process while it lives, else by its path. Either
 /// way it is the very file, or it is an error.
-pub(crate) fn of_exec(exec: &Exec) -> io::Result<File> {
+pub(crate) fn of_exec(exec: &Exec, root: Option<&OwnedFd>) -> io::Result<File> {
     let process = &exec.process;
     let id = exec.file.ok_or(io::ErrorKind::NotFound)?;
     let live = regular(CWD, format!("/proc/{}/exe", process.pid).as_str(), ResolveFlags::empty());
@@ -62,40 +69,41 @@ pub(crate) fn of_exec(exec: &Exec) -> io::Result<File> {
     if process.exe.memfd || process.exe.deleted {
         return Err(io::ErrorKind::NotFound.into());
     }
-    let file = by_path(exec, &process.exe.path)?;
+    let file = by_path(exec, root, &process.exe.path)?;
     if is(&file, &id)? { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 /// A file by the path that a process knows it by.
-pub(crate) fn by_path(exec: &Exec, path: &str) -> io::Result<File> {
+pub(crate) fn by_path(exec: &Exec, root: Option<&OwnedFd>, path: &str) -> io::Result<File> {
     let process = &exec.process;
     let absolute = match (path.starts_with('/'), &process.cwd) {
         (true, _) => path.to_owned(),
         (false, Some(cwd)) => format!("{cwd}/{path}"),
         (false, None) => return Err(io::ErrorKind::NotFound.into()),
     };
-    // The process itself may be gone; its parent sees the same files, mostly, and so do we when we
-    // live in the same mount namespace. A wrong guess opens another file, which does no harm where
-    // its identity is compared, and where it is not, the process's own root was there.
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for pid in [process.pid, process.ppid] {
-        match below_root_of(pid, process.namespaces.mnt, &absolute) {
-            Ok(file) => return Ok(file),
-            Err(error) => last = error,
-        }
+    if let Some(root) = root {
+        return regular(root.as_fd(), absolute.as_str(), ResolveFlags::IN_ROOT);
     }
-    let own = mount_namespace("self").is_some_and(|ns| ns == process.namespaces.mnt);
-    if own { regular(CWD, absolute.as_str(), ResolveFlags::empty()) } else { Err(last) }
+    // The process is gone; its parent sees the same files, mostly, and so do we when we live in
+    // the same mount namespace.
+    let same = |pid: &str| mount_namespace(pid).is_some_and(|ns| ns == process.namespaces.mnt);
+    if process.ppid != 0 && same(&process.ppid.to_string()) {
+        let root = root_of(process.ppid)?;
+        return regular(root.as_fd(), absolute.as_str(), ResolveFlags::IN_ROOT);
+    }
+    if same("self") {
+        return regular(CWD, absolute.as_str(), ResolveFlags::empty());
+    }
+    Err(io::ErrorKind::NotFound.into())
 }
 
-fn below_root_of(pid: u32, namespace: u32, path: &str) -> io::Result<File> {
-    let same = || mount_namespace(&pid.to_string()).is_some_and(|ns| ns == namespace);
-    if pid == 0 || !same() {
-        return Err(io::ErrorKind::NotFound.into());
+/// Whether a path below a root leads to an open file.
+pub(crate) fn leads_to(root: &OwnedFd, path: &str, file: &File) -> bool {
+    let there = regular(root.as_fd(), path, ResolveFlags::IN_ROOT).and_then(|f| f.metadata());
+    match (there, file.metadata()) {
+        (Ok(there), Ok(here)) => there.dev() == here.dev() && there.ino() == here.ino(),
+        _ => false,
     }
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty())?;
-    regular(root.as_fd(), path, ResolveFlags::IN_ROOT)
 }
 
 /// The number of a process's mount namespace.

@@ -21,7 +21,7 @@ use event::{Behaviour, Exec, FileId};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
-pub(crate) use facts::{Examined, Facts, Reader, sha256};
+pub(crate) use facts::{Examined, Facts, Opened, Reader, sha256};
 
 /// Files whose content is remembered.
 const REMEMBERED: usize = 4096;
@@ -32,7 +32,7 @@ const MOST_HUNG: u32 = 8;
 struct Job {
     ticket: u64,
     exec: Box<Exec>,
-    exe: facts::Exe,
+    exe: Opened,
     /// The file cannot change unnoticed: what is found out now stays true.
     lasts: bool,
 }
@@ -93,13 +93,15 @@ impl Examiner {
     /// Takes an execution to look at. The file is opened here and now, while its process lives.
     pub(crate) fn take(&mut self, exec: Box<Exec>, lasts: bool) -> u64 {
         let known = exec.file.and_then(|id| self.known.get(&id).cloned());
+        let root = file::root_of(exec.process.pid).ok();
         let exe = match known {
             Some(facts) => facts::Exe::Known(facts),
-            None => match file::of_exec(&exec) {
+            None => match file::of_exec(&exec, root.as_ref()) {
                 Ok(file) => facts::Exe::Open(file),
                 Err(_) => facts::Exe::Gone,
             },
         };
+        let exe = Opened { exe, root };
         self.next += 1;
         let ticket = self.next;
         // The thread ends only when this side does.

@@ -86,7 +86,7 @@ pub(crate) fn run(common: &Common, args: &IdentifyArgs) -> Result<ExitCode> {
     let catalogue = Arc::new(rules.catalogue);
     let scanner = Scanner::new(&catalogue).map_err(anyhow::Error::msg)?;
     let reader = Reader::new(Arc::clone(&catalogue), scanner);
-    let subjects = subject::Subjects::new(&catalogue, &reader);
+    let mut subjects = subject::Subjects::new(&catalogue, &reader);
     let format = config::format(common);
     let mut failed = false;
     let mut show = |answer: Result<Answer>| -> Result<()> {
@@ -100,6 +100,7 @@ pub(crate) fn run(common: &Common, args: &IdentifyArgs) -> Result<ExitCode> {
         }
     };
     for path in &args.path {
+        subjects.thorough = !path.is_dir();
         if path.is_dir() {
             tree::identify(&subjects, path, args.all, &mut show)?;
         } else {

@@ -24,11 +24,13 @@ pub(super) struct Subjects<'c> {
     reader: &'c Reader,
     /// Interpreters are asked for with every script.
     hosts: Mutex<HashMap<String, Host>>,
+    /// Also ask what is only worth the time for a file that somebody named.
+    pub(super) thorough: bool,
 }
 
 impl<'c> Subjects<'c> {
     pub(super) fn new(catalogue: &'c Catalogue, reader: &'c Reader) -> Self {
-        Self { catalogue, reader, hosts: Mutex::default() }
+        Self { catalogue, reader, hosts: Mutex::default(), thorough: true }
     }
 
     /// A file that nobody runs: it is judged as if it were executed without arguments.
@@ -76,7 +78,10 @@ impl<'c> Subjects<'c> {
         if server && process.interpreter.is_none() {
             process.exe.sha256 = sha256(&opened);
         }
-        self.reader.look_up_package(&mut process.exe, Path::new("/"), &opened);
+        if (server || self.thorough) && process.interpreter.is_none() {
+            let root = file::root_of(std::process::id()).with_context(what)?;
+            self.reader.look_up_owner(&mut process, &root, &opened);
+        }
         Ok(answer(self.catalogue, asked, &process))
     }
 
