@@ -148,6 +148,7 @@ fn together(runs: &[Run]) -> Option<Coverage> {
     Some(Coverage {
         state: worst.state.clone(),
         seen: all.iter().map(|c| c.seen).sum(),
+        crossed: all.iter().map(|c| c.crossed).sum(),
         lost: all.iter().map(|c| c.lost).sum(),
     })
 }

@@ -17,6 +17,8 @@ pub(crate) struct Coverage {
     pub(crate) state: String,
     /// Executions seen.
     pub(crate) seen: u64,
+    /// Executions that user space had to look at.
+    pub(crate) crossed: u64,
     /// Events lost, wherever.
     pub(crate) lost: u64,
 }
@@ -35,6 +37,7 @@ fn coverage(text: &str) -> Option<Coverage> {
     Some(Coverage {
         state: record["state"].as_str()?.to_owned(),
         seen: record["seen"].as_u64()?,
+        crossed: record["crossed"].as_u64()?,
         lost: lost.values().map(Value::as_u64).sum::<Option<u64>>()?,
     })
 }
@@ -55,11 +58,11 @@ mod tests {
         let line = |text: &str| Line { at: Instant::now(), text: text.to_owned() };
         let record = |seen| {
             format!(
-                r#"{{"type":"coverage","state":"full","lost":{{"kernel":1,"queue":2}},"seen":{seen}}}"#
+                r#"{{"type":"coverage","state":"full","lost":{{"kernel":1,"queue":2}},"seen":{seen},"crossed":1}}"#
             )
         };
         let lines = [line(&record(1)), line(&record(7)), line(r#"{"type":"detection"}"#)];
-        let expected = Coverage { state: "full".to_owned(), seen: 7, lost: 3 };
+        let expected = Coverage { state: "full".to_owned(), seen: 7, crossed: 1, lost: 3 };
         assert_eq!(last(&lines), Some(expected));
         assert_eq!(last(&lines[2..]), None);
     }

@@ -12,6 +12,9 @@ const SHARE_OF_EXECSNOOP: f64 = 0.1;
 const RESIDENT_MIB: f64 = 20.0;
 const READY_MS: f64 = 500.0;
 const STOP_MS: f64 = 200.0;
+const GO_MS: f64 = 50.0;
+const CROSSING: f64 = 1.0;
+const BENIGN_US: f64 = 0.5;
 
 /// A figure beside its goal.
 pub(crate) struct Goal {
@@ -84,6 +87,26 @@ fn speed(figures: &Figures) -> Vec<Goal> {
         goals.extend(shares(picket, execsnoop));
     }
     goals.extend(inside(figures));
+    goals.extend(reading(figures));
+    goals
+}
+
+/// Files are read fast, and seldom.
+#[expect(clippy::cast_precision_loss, reason = "counts of executions")]
+fn reading(figures: &Figures) -> Vec<Goal> {
+    let reading = &figures.reading;
+    let compile = &reading.compile;
+    let share = 100.0 * compile.crossed as f64 / compile.executions.max(1) as f64;
+    let hook = figures.costs.iter().find(|cost| cost.name == "picket");
+    let exec = hook.and_then(|cost| cost.hooks.iter().find(|(name, _)| name.contains("exec")));
+    let mut goals = vec![
+        under("a Go program of 50 MiB, classified", reading.go.median(), GO_MS, "ms", 1),
+        under("executions of a compile job that reach user space", share, CROSSING, "%", 2),
+    ];
+    if let Some((_, ns)) = exec {
+        let what = "eBPF time of a benign execution, its hook alone";
+        goals.push(under(what, ns / 1000.0, BENIGN_US, "µs", 2));
+    }
     goals
 }
 

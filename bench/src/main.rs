@@ -3,6 +3,7 @@
 #![expect(clippy::print_stderr, reason = "what is being measured, and what went wrong")]
 
 mod auditd;
+mod content;
 mod contest;
 mod coverage;
 mod execsnoop;
@@ -95,6 +96,7 @@ struct Figures {
     standings: Vec<Standing>,
     costs: Vec<kernel::Cost>,
     burst: loss::Burst,
+    reading: content::Reading,
     warm_up: u32,
 }
 
@@ -157,6 +159,8 @@ fn measure(args: &Args) -> Result<Figures> {
     progress("a burst that cannot fit");
     let everything = Picket::new(&binary, &small, &["--events"]);
     let burst = loss::provoke(&everything, &scratch, amount.burst)?;
+    progress("reading files");
+    let reading = content::measure(&picket, &scratch, amount.repetitions)?;
     let rounds = args.rounds.unwrap_or(amount.rounds);
     let (standings, costs) = compare(&picket, &scratch, args.quick, rounds, &amount)?;
     let load_after = machine::load();
@@ -170,6 +174,7 @@ fn measure(args: &Args) -> Result<Figures> {
         standings,
         costs,
         burst,
+        reading,
         warm_up,
     })
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::Figures;
+use crate::content;
 use crate::contest::Standing;
 use crate::goals::{self, Goal, Verdict};
 use crate::procfs::Memory;
@@ -16,6 +17,7 @@ pub(crate) fn render(figures: &Figures) -> String {
         storms(figures),
         kernel(figures),
         latency(figures),
+        reading(figures),
         size(figures),
     ];
     parts.join("\n\n")
@@ -140,6 +142,42 @@ fn latency(figures: &Figures) -> String {
          milliseconds.\n\n{}",
         latency.executed,
         table(&["", "median", "p99", "largest"], rows)
+    )
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts for people")]
+fn reading(figures: &Figures) -> String {
+    let reading = &figures.reading;
+    let giga = |sample: &Sample| format!("{:.2}", sample.median() / 1e9);
+    let rows = [
+        ["adding up memory, one thread, GB/s".to_owned(), giga(&reading.memory)],
+        [
+            format!(
+                "content scan of {} ({:.0} MB), GB/s",
+                reading.program.display(),
+                reading.program_bytes as f64 / 1e6
+            ),
+            giga(&reading.scan),
+        ],
+        [
+            "the scan's part of the memory's speed".to_owned(),
+            format!("{:.2}", reading.scan.median() / reading.memory.median()),
+        ],
+        [
+            format!("a Go program of {} MiB, ms: median", content::GO_MIB),
+            format!("{:.1}", reading.go.median()),
+        ],
+        ["the same, slowest".to_owned(), format!("{:.1}", reading.go.max())],
+        [
+            "executions of a compile job (gcc, cc1, as) that reached user space".to_owned(),
+            format!("{} of {}", reading.compile.crossed, reading.compile.executions),
+        ],
+    ];
+    format!(
+        "## Reading files\n\nThe content of {} servers is looked for at once; files are in the page \
+         cache.\n\n{}",
+        reading.servers,
+        table(&["", "measured"], rows)
     )
 }
 

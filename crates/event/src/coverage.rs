@@ -21,6 +21,9 @@ pub struct Coverage {
     pub lost: Lost,
     /// Executions seen since the start, those that no recipe could match included.
     pub seen: u64,
+    /// Of these, the executions that user space had to look at.
+    #[serde(default)]
+    pub crossed: u64,
 }
 
 /// A stretch of time.

@@ -362,7 +362,7 @@ impl Pipeline<'_> {
             &self.coverage.reasons,
             Window { from: clock.stamp(from), to: now },
             lost,
-            counts.execs,
+            &counts,
         );
         // Text is for people: they hear of coverage when it changes, on stderr.
         if self.plan.style.format == crate::cli::Format::Json {
@@ -396,7 +396,7 @@ fn coverage(
     reasons: &[String],
     window: Window,
     lost: Lost,
-    seen: u64,
+    counts: &Counts,
 ) -> Record {
     let time: Stamp = window.to;
     Record::Coverage(Box::new(Coverage {
@@ -406,7 +406,8 @@ fn coverage(
         reasons: reasons.to_vec(),
         window,
         lost,
-        seen,
+        seen: counts.execs,
+        crossed: counts.crossed,
     }))
 }
 

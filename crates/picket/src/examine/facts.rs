@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -14,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use super::file::{self, FileSource};
 use super::memory::Memory;
-use crate::package::{Owner, Packages};
-use crate::sink;
+use super::owners::{Owners, Place, place};
+use crate::package::Owner;
 
 /// Bytes that are hashed at a time.
 const CHUNK: usize = 128 << 10;
@@ -29,9 +28,6 @@ pub(crate) struct Facts {
     /// Who owns it under which path below which root.
     owner: Mutex<Option<(Place, Option<Owner>)>>,
 }
-
-/// Where a file lies: the device and inode of the root directory, and the path below it.
-type Place = (u64, u64, String);
 
 /// The file that runs, as far as it was to be had when the execution was told.
 pub(crate) enum Exe {
@@ -66,11 +62,12 @@ pub(crate) struct Reader {
     catalogue: Arc<Catalogue>,
     scanner: Scanner,
     memory: Memory,
+    owners: Owners,
 }
 
 impl Reader {
     pub(crate) fn new(catalogue: Arc<Catalogue>, scanner: Scanner) -> Self {
-        Self { catalogue, scanner, memory: Memory::default() }
+        Self { catalogue, scanner, memory: Memory::default(), owners: Owners::default() }
     }
 
     /// Whether an execution is a server by what is known of it so far.
@@ -84,6 +81,27 @@ impl Reader {
             Ok(mut source) => self.scanner.scan(&mut source),
             Err(error) => Scan { content: unreadable(&error), ..Scan::default() },
         }
+    }
+
+    /// Fills in what is known already, if that is all there is to know: no file is read.
+    pub(crate) fn recall(&self, exec: &mut Exec, facts: &Facts, root: Option<&OwnedFd>) -> bool {
+        exec.process.exe.content = Some(facts.content.clone());
+        exec.process.exe.build_id.clone_from(&facts.build_id);
+        if self.catalogue.target(&exec.process).is_some() {
+            return false;
+        }
+        if !self.is_known(exec) {
+            return true;
+        }
+        if !facts.is_complete(exec, root) {
+            return false;
+        }
+        exec.process.exe.sha256 = facts.sha256.get().cloned().flatten();
+        if let (Some(root), false) = (root, exec.process.exe.deleted) {
+            let owner = facts.owner(&self.owners, root, &exec.process.exe.path, None);
+            set_owner(&mut exec.process, owner);
+        }
+        true
     }
 
     /// Fills in what the files behind an execution tell.
@@ -120,7 +138,8 @@ impl Reader {
             let hash = facts.sha256.get_or_init(|| sha256(file.as_ref()?));
             exec.process.exe.sha256.clone_from(hash);
             if let (Some(root), false) = (root, exec.process.exe.deleted) {
-                let owner = facts.owner(root, &exec.process.exe.path, file.as_ref());
+                let path = &exec.process.exe.path;
+                let owner = facts.owner(&self.owners, root, path, file.as_ref());
                 set_owner(&mut exec.process, owner);
             }
         }
@@ -145,7 +164,7 @@ impl Reader {
     /// Asks the package databases below a root who owns a file.
     pub(crate) fn look_up_owner(&self, process: &mut Process, root: &OwnedFd, file: &File) {
         if !process.exe.deleted && !process.exe.memfd {
-            let owner = owner(root, &process.exe.path, file);
+            let owner = self.owners.of(root, &process.exe.path, file);
             set_owner(process, owner);
         }
     }
@@ -203,7 +222,13 @@ impl Facts {
     }
 
     /// Who owns the file where this process sees it; asked once.
-    fn owner(&self, root: &OwnedFd, path: &str, file: Option<&File>) -> Option<Owner> {
+    fn owner(
+        &self,
+        owners: &Owners,
+        root: &OwnedFd,
+        path: &str,
+        file: Option<&File>,
+    ) -> Option<Owner> {
         let place = place(root, path)?;
         let mut known = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, owner)) = &*known
@@ -211,29 +236,9 @@ impl Facts {
         {
             return owner.clone();
         }
-        let owner = owner(root, path, file?);
+        let owner = owners.of(root, path, file?);
         *known = Some((place, owner.clone()));
         owner
-    }
-}
-
-fn place(root: &OwnedFd, path: &str) -> Option<Place> {
-    let stat = rustix::fs::fstat(root).ok()?;
-    Some((stat.st_dev, stat.st_ino, path.to_owned()))
-}
-
-/// Asks the databases below a root, if the path leads to this very file there.
-fn owner(root: &OwnedFd, path: &str, file: &File) -> Option<Owner> {
-    if !file::leads_to(root, path, file) {
-        return None;
-    }
-    let below = format!("/proc/self/fd/{}", root.as_raw_fd());
-    match Packages::below(Path::new(&below)).owner(path, file) {
-        Ok(owner) => owner,
-        Err(problem) => {
-            sink::log(&format!("{path}: {problem}"));
-            None
-        }
     }
 }
 

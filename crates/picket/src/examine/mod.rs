@@ -7,6 +7,7 @@
 mod facts;
 pub(crate) mod file;
 mod memory;
+mod owners;
 pub(crate) mod queue;
 
 use std::collections::HashMap;
@@ -35,6 +36,14 @@ struct Job {
     exe: Opened,
     /// The file cannot change unnoticed: what is found out now stays true.
     lasts: bool,
+}
+
+/// What became of an execution that was handed in.
+pub(crate) enum Taken {
+    /// All was known already.
+    Done(Box<Exec>),
+    /// Its files are being read; the answer comes under this number.
+    Away(u64),
 }
 
 /// A process to look into, and what to say if something is found.
@@ -91,9 +100,14 @@ impl Examiner {
     }
 
     /// Takes an execution to look at. The file is opened here and now, while its process lives.
-    pub(crate) fn take(&mut self, exec: Box<Exec>, lasts: bool) -> u64 {
+    pub(crate) fn take(&mut self, mut exec: Box<Exec>, lasts: bool) -> Taken {
         let known = exec.file.and_then(|id| self.known.get(&id).cloned());
         let root = file::root_of(exec.process.pid).ok();
+        if let Some(facts) = &known
+            && self.reader.recall(&mut exec, facts, root.as_ref())
+        {
+            return Taken::Done(exec);
+        }
         let exe = match known {
             Some(facts) => facts::Exe::Known(facts),
             None => match file::of_exec(&exec, root.as_ref()) {
@@ -106,7 +120,7 @@ impl Examiner {
         let ticket = self.next;
         // The thread ends only when this side does.
         let _ = self.jobs.send(Job { ticket, exec, exe, lasts });
-        ticket
+        Taken::Away(ticket)
     }
 
     /// What is done by now.

@@ -8,7 +8,7 @@ use event::{Behaviour, Exec, FileId, Listen};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
 
-use super::{Done, Examined, Examiner};
+use super::{Done, Examined, Examiner, Taken};
 use crate::sink;
 
 /// Events that may wait. When as many do, the rings are left alone for a while: they hold more,
@@ -57,8 +57,13 @@ impl Queue {
 
     /// Adds an execution. `lasts`: its file's identity vouches for its content.
     pub(crate) fn exec(&mut self, exec: Box<Exec>, ask: Option<FileId>, lasts: bool) {
-        let ticket = self.examiner.take(exec.clone(), lasts);
-        self.waiting.push_back(Waiting::Away { ticket, since: Instant::now(), exec, ask, lasts });
+        let waiting = match self.examiner.take(exec.clone(), lasts) {
+            Taken::Done(exec) => Waiting::Ready(Arrived::Exec { exec, ask }),
+            Taken::Away(ticket) => {
+                Waiting::Away { ticket, since: Instant::now(), exec, ask, lasts }
+            }
+        };
+        self.waiting.push_back(waiting);
     }
 
     /// Adds a listener.
@@ -128,8 +133,16 @@ impl Queue {
                 *waiting = Waiting::Ready(Arrived::Exec { exec, ask });
                 continue;
             }
-            *ticket = self.examiner.take(exec.clone(), *lasts);
-            *since = Instant::now();
+            match self.examiner.take(exec.clone(), *lasts) {
+                Taken::Away(new) => {
+                    *ticket = new;
+                    *since = Instant::now();
+                }
+                Taken::Done(exec) => {
+                    let ask = *ask;
+                    *waiting = Waiting::Ready(Arrived::Exec { exec, ask });
+                }
+            }
         }
         Ok(())
     }
