@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 PICKET := target/release/picket
 
-.PHONY: help run build test check unit it bench docs man fmt clean setup setup-test
+.PHONY: help run build test check unit it bench corpus docs man fmt clean setup setup-test
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -34,6 +34,10 @@ it: setup-test ## integration tests: real kernel events, real servers
 bench: build ## measure, and write docs/figures.md (about 15 minutes)
 	bench/setup.sh
 	cargo run --release --locked -p picket-bench
+
+corpus: build ## fetch 5000 Debian packages (4 GB), identify all their programs, write docs/figures.md
+	scripts/corpus.sh
+	scripts/corpus-check.py --write
 
 docs: ## write docs/schema from the types
 	cargo build --locked -p picket

@@ -176,7 +176,8 @@ impl Catalogue {
             };
         }
         let readable = content.problem.is_none() && content.packed.is_none();
-        if readable && content.kind == FileKind::Elf && server.runtime.is_none() {
+        let native = matches!(content.kind, FileKind::Elf | FileKind::Library);
+        if readable && native && server.runtime.is_none() {
             let signature = root.content.as_ref().unwrap_or(signature);
             let known = signature.literals.len() + signature.go.len() + signature.crates.len();
             return Agreement::Disagrees { known };

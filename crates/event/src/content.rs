@@ -21,8 +21,10 @@ pub struct Content {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileKind {
-    /// A program or library of this system's own format.
+    /// A program of this system's own format.
     Elf,
+    /// A library of that format, which is not executed by itself.
+    Library,
     /// A text that names its interpreter.
     Script,
     /// An archive: a Java program, mostly.

@@ -13,10 +13,18 @@ const MOST_HEADERS: u16 = 1024;
 const NOTES: u64 = 64 << 10;
 
 const PT_LOAD: u32 = 1;
+const PT_DYNAMIC: u32 = 2;
+const PT_INTERP: u32 = 3;
 const PT_NOTE: u32 = 4;
 const PF_X: u32 = 1;
 const PF_W: u32 = 2;
 const NT_GNU_BUILD_ID: u32 = 3;
+const ET_DYN: u16 = 3;
+/// Of the dynamic section: more flags, and the one of a program that can be loaded anywhere.
+const DT_FLAGS_1: u64 = 0x6fff_fffb;
+const DF_1_PIE: u64 = 0x0800_0000;
+/// Entries of the dynamic section that are looked at.
+const DYNAMIC: u64 = 64 << 10;
 
 /// A part of the file that is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +46,8 @@ pub(crate) struct Elf {
     pub(crate) build_id: Option<String>,
     pub(crate) wide: bool,
     pub(crate) big_endian: bool,
+    /// Nothing says that it is a program: neither its type, a loader, nor its flags.
+    pub(crate) library: bool,
     /// What is wrong with it.
     pub(crate) problem: Option<String>,
 }
@@ -84,7 +94,8 @@ impl Elf {
         if source.read_at(offset, &mut table)? != table.len() {
             return Err("program headers are cut off".to_owned());
         }
-        let mut elf = Self { wide, big_endian, ..Self::default() };
+        let library = fields.u16(16) == Some(ET_DYN);
+        let mut elf = Self { wide, big_endian, library, ..Self::default() };
         for (header, number) in table.chunks_exact(usize::from(size)).zip(0..) {
             elf.header(source, header, number);
         }
@@ -105,7 +116,10 @@ impl Elf {
         let (Some(kind), Some(flags), Some(offset), Some(address), Some(size)) = all else {
             return;
         };
-        if !matches!(kind, PT_LOAD | PT_NOTE) || size == 0 {
+        if kind == PT_INTERP {
+            self.library = false;
+        }
+        if !matches!(kind, PT_LOAD | PT_NOTE | PT_DYNAMIC) || size == 0 {
             return;
         }
         let end = offset.saturating_add(size);
@@ -117,6 +131,10 @@ impl Elf {
         }
         let file = offset.min(source.len())..end.min(source.len());
         if file.is_empty() {
+            return;
+        }
+        if kind == PT_DYNAMIC {
+            self.library &= !self.is_pie(source, file);
             return;
         }
         if kind == PT_NOTE {
@@ -131,6 +149,18 @@ impl Elf {
             executable: flags & PF_X != 0,
             writable: flags & PF_W != 0,
         });
+    }
+
+    /// Whether the dynamic section says that it is a program.
+    fn is_pie(&self, source: &mut dyn Source, file: Range<u64>) -> bool {
+        let len = usize::try_from((file.end - file.start).min(DYNAMIC)).unwrap_or(0);
+        let mut bytes = vec![0; len];
+        let got = source.read_at(file.start, &mut bytes).unwrap_or(0);
+        let width = if self.wide { 8 } else { 4 };
+        bytes[..got].chunks_exact(2 * width).any(|entry| {
+            word(self, entry) == Some(DT_FLAGS_1)
+                && word(self, &entry[width..]).is_some_and(|flags| flags & DF_1_PIE != 0)
+        })
     }
 
     fn note(&self, source: &mut dyn Source, file: Range<u64>) -> Option<String> {

@@ -217,7 +217,7 @@ impl Scanner {
         Scan {
             bytes: findings.bytes,
             content: Content {
-                kind: FileKind::Elf,
+                kind: if elf.library { FileKind::Library } else { FileKind::Elf },
                 problem: both(elf.problem, findings.problem),
                 packed,
                 go: go.map(|info| info.build),

@@ -24,6 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("content::hostile_files_are_named", hostile_files),
         trial("content::trees_and_processes", trees_and_processes),
         trial("content::picket_is_no_server", picket_is_none),
+        trial("content::programs_of_this_machine_are_what_they_are_called", this_machine),
     ]
 }
 
@@ -430,6 +431,23 @@ fn trees_and_processes() {
     child.wait().unwrap();
     let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(answer["server"]["name"], "quirky", "its file is gone, its content is not");
+}
+
+/// Nothing that a package brought is a disguised server. `make corpus` asks 46,000 files more.
+fn this_machine() {
+    let out = picket()
+        .args(["identify", "--format", "json", "/usr/bin", "/usr/sbin", "/usr/lib"])
+        .output()
+        .unwrap();
+    let answers = String::from_utf8(out.stdout).unwrap();
+    let answers: Vec<Value> =
+        answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(!answers.is_empty(), "the servers of the tests are installed, and none was found");
+    let disguised: Vec<&Value> = answers
+        .iter()
+        .filter(|a| a["server"]["masquerade"] == true && a["package"].is_string())
+        .collect();
+    assert!(disguised.is_empty(), "{disguised:?}");
 }
 
 /// It knows the texts of all servers, and must not be taken for one of them.

@@ -11,7 +11,7 @@ use anyhow::Result;
 use detect::catalogue::Catalogue;
 use detect::content::Scanner;
 use detect::identify::Identity;
-use event::{Content, Evidence, EvidenceKind, Process};
+use event::{Content, Evidence, EvidenceKind, FileKind, Process};
 use serde::Serialize;
 
 use crate::cli::{Common, IdentifyArgs};
@@ -118,7 +118,12 @@ pub(crate) fn run(common: &Common, args: &IdentifyArgs) -> Result<ExitCode> {
 
 fn answer(catalogue: &Catalogue, subject: String, process: &Process) -> Answer {
     let exe = &process.exe;
-    let server = catalogue.identify(process).map(found);
+    let library = |content: &Content| content.kind == FileKind::Library;
+    let server = match &exe.content {
+        // Whatever is in it: it is not executed by itself.
+        Some(content) if library(content) && process.pid == 0 => None,
+        _ => catalogue.identify(process).map(found),
+    };
     Answer {
         r#type: "identity",
         subject,
@@ -182,7 +187,12 @@ fn silence(rung: EvidenceKind, known: bool, process: &Process) -> String {
                 (.., Some(go)) => {
                     format!("a Go program, {}, that the catalogue does not know", go.path)
                 }
-                _ => "no server of the catalogue is in it".to_owned(),
+                _ => match content.signs.first() {
+                    Some(sign) if content.kind == FileKind::Library => {
+                        format!("a library that holds {}, and is not executed by itself", sign.name)
+                    }
+                    _ => "no server of the catalogue is in it".to_owned(),
+                },
             },
         },
         EvidenceKind::Name | EvidenceKind::Path if known => "says nothing".to_owned(),
