@@ -78,7 +78,12 @@ impl Catalogue {
                 // The interpreter is what it seems, and was told what to run: nothing of that can
                 // be forged.
                 let told = |e: &Evidence| e.kind == EvidenceKind::Argv;
-                if program.proved && program.names.is_empty() && evidence.iter().any(told) {
+                let applet = program
+                    .runtime
+                    .as_ref()
+                    .is_some_and(|r| self.unwrap.multicall.iter().any(|m| m.name == *r));
+                let word = program.names.is_empty() && evidence.iter().any(told);
+                if program.proved && (applet || word) {
                     confidence = Confidence::Strong;
                 }
             }
@@ -318,7 +323,8 @@ fn look_at_package(process: &Process, program: &Program, identity: &mut Identity
     if bare && identity.version.is_none() {
         identity.version = upstream_version(package);
     }
-    if exe.intact == Some(true) && bare && !identity.disputed {
+    let itself = bare || identity.names_it(base_name(&exe.path));
+    if exe.intact == Some(true) && itself && !identity.disputed {
         identity.confidence = identity.confidence.max(Confidence::Strong);
     }
     exe.intact == Some(true)

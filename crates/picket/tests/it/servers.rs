@@ -194,6 +194,13 @@ fn check_detection(server: &Server, place: &Place, found: &Value, root: u32) {
     if let Some(exe) = &server.exe {
         assert_eq!(found["process"]["exe"]["path"], place.fill(exe).as_str());
     }
+    // Its file, or its interpreter's, says so as well: none of these is an impostor.
+    let evidence = found["server"]["evidence"].as_array().unwrap();
+    let against = |e: &&Value| e["kind"] == "content" && e["agrees"] == false;
+    assert!(!evidence.iter().any(|e| against(&e)), "{evidence:#?}");
+    if found["process"]["target"].is_null() && found["process"]["interpreter"].is_null() {
+        assert_eq!(found["server"]["confidence"], "strong", "{evidence:#?}");
+    }
     let ancestry = found["ancestry"].as_array().unwrap();
     assert!(
         ancestry.iter().any(|a| a["pid"] == std::process::id()),
