@@ -154,6 +154,8 @@ impl Catalogue {
                 SignKind::Multicall => {
                     unwrap.multicall.iter().find(|w| w.name == *name).map(Layer::Multicall)
                 }
+                // A launcher that is the runtime's own program, with the server built in.
+                SignKind::Runtime if self.is_launcher(program, name) => return ByContent::IsNone,
                 SignKind::Runtime => {
                     unwrap.runtimes.iter().find(|r| r.name == *name).map(Layer::Runtime)
                 }
@@ -163,6 +165,15 @@ impl Catalogue {
             }
         }
         found
+    }
+
+    /// Whether a program is called like one that starts a server of this runtime.
+    fn is_launcher(&self, program: &Program, runtime: &str) -> bool {
+        program.names.first().is_some_and(|name| {
+            self.by_program(name).any(|server| {
+                server.runtime.as_deref() == Some(runtime) && server.launchers.contains(name)
+            })
+        })
     }
 
     /// The layer that a program of this name is, if it is one.

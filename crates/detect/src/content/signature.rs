@@ -55,7 +55,10 @@ impl Signature {
             return Err("content says nothing: expected literals, go, crates or of".to_owned());
         }
         let least = self.least(hosted);
-        if least == 0 || (!self.literals.is_empty() && self.literals.len() < least) {
+        // Beside a Go package or a crate, fewer texts still tell more than none.
+        let alone = self.go.is_empty() && self.crates.is_empty() && self.build_ids.is_empty();
+        let too_few = !self.literals.is_empty() && self.literals.len() < least;
+        if least == 0 || alone && too_few {
             return Err(format!(
                 "content needs {least} of {} literals: expected at least as many literals, and at \
                  least one needed",
