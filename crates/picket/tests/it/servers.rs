@@ -198,7 +198,9 @@ fn check_detection(server: &Server, place: &Place, found: &Value, root: u32) {
     let evidence = found["server"]["evidence"].as_array().unwrap();
     let against = |e: &&Value| e["kind"] == "content" && e["agrees"] == false;
     assert!(!evidence.iter().any(|e| against(&e)), "{evidence:#?}");
-    if found["process"]["target"].is_null() && found["process"]["interpreter"].is_null() {
+    // (All programs of a JDK are the same file but for what it was built to start.)
+    let bare = found["process"]["target"].is_null() && found["process"]["interpreter"].is_null();
+    if bare && server.name != "jwebserver" {
         assert_eq!(found["server"]["confidence"], "strong", "{evidence:#?}");
     }
     let ancestry = found["ancestry"].as_array().unwrap();
