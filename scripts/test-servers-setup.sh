@@ -18,7 +18,7 @@ policy=/usr/sbin/policy-rc.d
 
 debian=(
   # web servers
-  nginx apache2-bin lighttpd caddy h2o webfs mini-httpd weborf civetweb nghttp2-server
+  nginx apache2-bin lighttpd caddy h2o webfs mini-httpd weborf civetweb libcivetweb1 nghttp2-server
   mighttpd2 mongrel2-core webhook websocketd rclone yaws
   # proxies
   haproxy varnish squid privoxy tinyproxy-bin nghttp2-proxy hitch stunnel4
@@ -34,7 +34,7 @@ debian=(
   openssl socat ncat
   python3 python3-venv
   # what the tests of silence run
-  vim
+  vim openssh-server redis-server dnsmasq-base
 )
 
 # With everything that they need, so that the versions are the same everywhere.
@@ -62,6 +62,13 @@ npmjs=(
   http-server@14.1.1 serve@14.2.7 sirv-cli@3.0.1 servor@4.0.2 live-server@1.2.2 vite@5.4.21
   deno@2.9.6 bun@1.4.5
 )
+
+# What the evasion matrix takes apart and puts together again: unpacked, not installed.
+unpacked=(micro-httpd merecat libconfuse2 musl musl-dev musl-tools)
+# The packer is not in Debian 12 itself.
+backports=(upx-ucl libucl1)
+# Built statically, from Debian's sources.
+sources=(micro-httpd mini-httpd)
 
 say() { printf 'test-servers-setup: %s\n' "$*" >&2; }
 
@@ -149,9 +156,66 @@ install_npm() {
   printf '%s\n' "${npmjs[*]}" >"$stamp"
 }
 
+# apt as it is, but with sources and backports, and with lists of its own.
+own_apt() {
+  local apt=$base/apt
+  mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+  # The mirror that this machine uses anyway.
+  local mirror
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: Debian' | head -1)
+  [[ -n $mirror ]] || fail "apt knows no mirror of Debian"
+  cat >"$apt/debian.sources" <<END
+Types: deb deb-src
+URIs: $mirror
+Suites: bookworm bookworm-backports
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+END
+  cat >"$apt/apt.conf" <<END
+Dir::Etc::sourcelist "$apt/debian.sources";
+Dir::Etc::sourceparts "-";
+Dir::State::lists "$apt/lists";
+Dir::Cache "$apt/cache";
+APT::Sandbox::User "root";
+Acquire::Retries "3";
+END
+  export APT_CONFIG=$apt/apt.conf
+}
+
+# Unpacks Debian packages below target/test-servers/deb, and builds static servers there.
+unpack_evasion() (
+  local deb=$base/deb stamp=$base/deb/picket.stamp wanted="${unpacked[*]} ${backports[*]} ${sources[*]} 1"
+  [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && return
+  say "unpacking into ${deb#"$root"/}: ${unpacked[*]} ${backports[*]}"
+  rm -rf "$deb"
+  mkdir -p "$deb/packages" "$deb/src"
+  own_apt
+  quietly apt-get --quiet update
+  cd "$deb/packages"
+  quietly apt-get --quiet download "${unpacked[@]}" "${backports[@]}"
+  local package
+  for package in *.deb; do dpkg-deb --extract "$package" "$deb"; done
+  cd "$deb/src"
+  quietly apt-get --quiet source --download-only --tar-only "${sources[@]}"
+  local archive
+  for archive in *.orig.tar.gz; do tar -xzf "$archive"; done
+  # Its specs name the place where it would be installed.
+  sed "s,/usr/lib/x86_64-linux-musl,$deb&,g; s,/usr/include/x86_64-linux-musl,$deb&,g" \
+    "$deb/usr/lib/x86_64-linux-musl/musl-gcc.specs" >"$deb/musl.specs"
+  mkdir -p "$deb/static"
+  local musl=(gcc -specs "$deb/musl.specs" -O2 -w -static)
+  cd "$deb/src"/micro?httpd*/
+  quietly "${musl[@]}" -o "$deb/static/micro_httpd" micro_httpd.c
+  cd "$deb/src"/mini?httpd*/
+  quietly make mime_encodings.h mime_types.h
+  quietly gcc -O2 -w -static -o "$deb/static/mini_httpd" mini_httpd.c match.c tdate_parse.c -lcrypt
+  printf '%s\n' "$wanted" >"$stamp"
+)
+
 mkdir -p "$base"
 install_debian
 install_pypi "$venv" --no-deps "${pypi[@]}"
 install_pypi "$checks" "${validators[@]}"
 install_npm
+unpack_evasion
 say "all servers are present"

@@ -17,6 +17,7 @@ use crate::identify::Identity;
 use crate::launcher::launcher;
 use crate::mask;
 use crate::recipe::Recipe;
+use crate::words::base_name;
 
 /// What the engine must know of its surroundings.
 #[derive(Debug, Clone)]
@@ -51,6 +52,8 @@ struct Known {
     importance: Severity,
     server: ServerInfo,
     listen: Vec<Listener>,
+    /// The name of the file that it runs.
+    program: String,
     /// It was seen answering in HTTP.
     answered: bool,
 }
@@ -112,9 +115,20 @@ impl Engine {
         records
     }
 
-    /// Whether a detection was made of a process or of one of its parents.
-    pub fn knows(&self, process: ProcessKey, parents: &[ProcessKey]) -> bool {
-        std::iter::once(&process).chain(parents).any(|key| self.servers.contains_key(key))
+    /// Whether a detection was made of a process that listens, or of one of its parents.
+    pub fn knows(&self, listen: &Listen) -> bool {
+        self.known(listen).is_some()
+    }
+
+    /// The detection that a listener belongs to. A process that has executed something else since
+    /// is none of it.
+    fn known(&self, listen: &Listen) -> Option<ProcessKey> {
+        let same = |known: &Known| {
+            let program = listen.program.as_deref();
+            program.is_none_or(|program| known.program.starts_with(program))
+        };
+        let line = std::iter::once(listen.key()).chain(listen.parents.iter().copied());
+        line.into_iter().find(|key| self.servers.get(key).is_some_and(same))
     }
 
     /// What every recipe makes of an execution, and what to remember of it.
@@ -137,6 +151,7 @@ impl Engine {
                 importance: detection.recipe.importance,
                 server: detection.server.clone(),
                 listen: Vec::new(),
+                program: base_name(&exec.process.exe.path).to_owned(),
                 answered: false,
             });
             known.ids.push(detection.id.clone());
@@ -288,10 +303,7 @@ impl Engine {
 
     /// A listener confirms the detection of its process, or of the nearest parent that has one.
     fn on_listen(&mut self, host: &str, listen: &Listen) -> Vec<Record> {
-        let line = std::iter::once(listen.key()).chain(listen.parents.iter().copied());
-        let Some(key) = line.into_iter().find(|key| self.servers.contains_key(key)) else {
-            return Vec::new();
-        };
+        let Some(key) = self.known(listen) else { return Vec::new() };
         let serves = |known: &&mut Known| known.server.purpose != Purpose::Manage;
         let Some(known) = self.servers.get_mut(&key).filter(serves) else {
             return Vec::new();

@@ -22,7 +22,7 @@ pub use detection::{
     Technique, Update,
 };
 pub use exec::Exec;
-pub use listen::{Listen, Listener};
+pub use listen::{Answer, Listen, Listener};
 pub use process::{Ancestor, Executable, FileId, Namespaces, Process, ProcessKey};
 pub use record::{Event, Record};
 pub use stamp::Stamp;

@@ -1,4 +1,4 @@
-//! A socket that began to listen.
+//! A socket that began to listen, and what it was then heard to answer.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,10 +19,17 @@ pub struct Listen {
     pub start_boot_ns: u64,
     /// The kernel's short name for it.
     pub comm: String,
-    /// Its parents, nearest first.
+    /// The name of the file that it runs, as far as lineage keeps it (31 bytes).
+    #[serde(default)]
+    pub program: Option<String>,
+    /// Its parents that run a file of the same name, nearest first: what it does, it does for them.
     pub parents: Vec<ProcessKey>,
     /// Network namespace, as in `/proc/PID/ns/net`.
     pub netns: u32,
+    /// Cgroup (version 2) id of the socket, which is that of the process that made it; 0 where it
+    /// is not known.
+    #[serde(default)]
+    pub cgroup: u64,
     /// Where it listens.
     pub listener: Listener,
 }
@@ -31,6 +38,26 @@ impl Listen {
     /// The process that listens.
     pub fn key(&self) -> ProcessKey {
         ProcessKey { pid: self.pid, start_boot_ns: self.start_boot_ns }
+    }
+}
+
+/// A listener answered HTTP to somebody who asked.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// When.
+    pub time: Stamp,
+    /// Nanoseconds since boot, the kernel's own stamp.
+    pub boot_ns: u64,
+    /// The listener, as it was told of when it began to listen.
+    pub listen: Listen,
+    /// What its first bytes on a connection were: `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`.
+    pub protocol: String,
+}
+
+impl Answer {
+    /// The process that listens.
+    pub fn key(&self) -> ProcessKey {
+        self.listen.key()
     }
 }
 

@@ -60,6 +60,8 @@ struct Pipeline<'p> {
     started: u64,
     /// The end was asked for.
     ending: bool,
+    /// It was said that answers cannot be heard.
+    said_deaf: bool,
     coverage: Watch,
 }
 
@@ -105,6 +107,7 @@ pub(crate) fn run(
         plan,
         started,
         ending: false,
+        said_deaf: false,
         coverage: Watch {
             state: if disabled.is_empty() { State::Full } else { State::Degraded },
             reasons: disabled,
@@ -239,6 +242,7 @@ impl Pipeline<'_> {
                     }
                 }
                 Seen::Listen(listen) => self.queue.listen(listen),
+                Seen::Answer(answer) => self.queue.answer(answer),
             }
         }
         while let Some(arrived) = self.queue.next()? {
@@ -264,6 +268,10 @@ impl Pipeline<'_> {
                 self.look_closer(&listen);
                 (Event::Listen { host, listen: *listen }, None)
             }
+            Arrived::Answer(answer) => {
+                self.look(&answer.listen, answer.time, Some(answer.protocol));
+                return Ok(());
+            }
             Arrived::Behaviour(mut behaviour) => {
                 let process = &mut behaviour.exec.process;
                 process.user = self.users.name(process);
@@ -286,20 +294,36 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// A listener of a process that nobody recognised is worth a second look.
+    /// A listener of a process that nobody recognised is worth a second look, into its memory and
+    /// at what it answers.
     fn look_closer(&mut self, listen: &Listen) {
-        if !self.plan.detections || self.engine.knows(listen.key(), &listen.parents) {
+        let own = listen.pid == std::process::id();
+        if own || self.engine.knows(listen) {
             return;
         }
+        if let Err(error) = self.reader.suspect(listen) {
+            self.deaf(&error.to_string());
+        }
+        self.look(listen, listen.time, None);
+    }
+
+    fn look(&mut self, listen: &Listen, time: Stamp, answered: Option<String>) {
         let Some(exec) = self.reader.recover(listen.pid, listen.start_boot_ns) else { return };
         self.queue.look(Box::new(Behaviour {
-            time: listen.time,
+            time,
             exec: Box::new(exec),
             parents: listen.parents.clone(),
             listener: listen.listener.clone(),
-            answered: None,
+            answered,
             mapped: Vec::new(),
         }));
+    }
+
+    /// Says once that answers cannot be heard.
+    fn deaf(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.said_deaf, true) {
+            sink::log(&format!("servers that nobody knows are not found by their answers: {why}"));
+        }
     }
 
     /// Says so when something was lost since the last look, and when all is well again.

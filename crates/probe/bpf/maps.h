@@ -18,6 +18,35 @@ struct {
 	__uint(max_entries, 256 << 10);
 } listens SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 128 << 10);
+} answers SEC(".maps");
+
+/* Listeners that are waited for to answer. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct suspect_key);
+	__type(value, struct suspect);
+} suspects SEC(".maps");
+
+/* Their ports, a bit each: what nearly every packet of others is let go by. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PORT_WORDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} suspect_ports SEC(".maps");
+
+/* Goes with the socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct heard);
+} heards SEC(".maps");
+
 /* Base names that matter, cut to COMM_LEN - 1 and without trailing versions. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -9,7 +9,9 @@
 #include "maps.h"
 #include "tail.h"
 #include "lineage.h"
+#include "suspect.h"
 
+#include "hook/answer.h"
 #include "hook/exec.h"
 #include "hook/exit.h"
 #include "hook/fork.h"
@@ -20,6 +22,7 @@
 struct wire {
 	struct exec_head exec;
 	struct listen_record listen;
+	struct answer_record answer;
 	struct seed_record seed;
 };
 const struct wire wire_types = {};

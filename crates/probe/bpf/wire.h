@@ -41,6 +41,16 @@
 #define VERDICT_BENIGN 1
 #define VERDICT_WATCH 2
 
+/* What became of a suspect; answer_record.kind */
+#define ANSWER_HTTP1 1
+#define ANSWER_HTTP2 2
+#define ANSWER_NOT_HTTP 3 /* so many connections without HTTP that no more are looked at */
+#define ANSWER_CLOSED 4	  /* one of its sockets listens no longer */
+
+#define FIRST_BYTES 16	/* of what a server sends, as far as they are looked at */
+#define UNLIKE_HTTP 64	/* connections without HTTP, after which none is expected */
+#define PORT_WORDS 1024 /* of 64 bits: one for each port */
+
 /* A process: a pid alone may be used again. */
 struct proc_key {
 	__u64 start;
@@ -118,6 +128,7 @@ struct listen_record {
 	__u64 seq;
 	__u64 boot_ns;
 	__u64 start;
+	__u64 cgroup; /* of the socket; 0 where it could not be told */
 	__u32 cpu;
 	__u32 pid;
 	__u32 net_ns;
@@ -125,6 +136,44 @@ struct listen_record {
 	__u16 port;
 	__u8 address[16];
 	char comm[COMM_LEN];
+};
+
+/* Where a listener under suspicion is to be reached. */
+struct suspect_key {
+	__u64 cgroup;
+	__u32 net_ns;
+	__u16 family;
+	__u16 port;
+	__u8 address[16]; /* zeros for any */
+};
+
+/* A listener under suspicion, and what its connections were so far. */
+struct suspect {
+	__u64 ticket; /* of user space, never used again */
+	__u32 tls;
+	__u32 other;
+	__u32 decided;
+	__u32 pad;
+};
+
+struct answer_record {
+	__u64 seq;
+	__u64 boot_ns;
+	__u64 ticket;
+	__u64 cgroup;
+	__u32 cpu;
+	__u32 pid; /* that closed it; 0 for an answer, which may be sent from anywhere */
+	__u16 port;
+	__u16 kind;
+	__u32 pad;
+	__u8 first[FIRST_BYTES];
+};
+
+/* What a connection's server said first; kept with the socket. */
+struct heard {
+	__u8 first[2 * FIRST_BYTES]; /* twice, so that no sum of bounds leaves it */
+	__u32 len;
+	__u32 judged;
 };
 
 /* A line of the task iterator. */
@@ -146,6 +195,8 @@ struct counters {
 	__u64 exec_seq;
 	__u64 listen_seq;
 	__u64 lost_lineage; /* a process or an image could not be kept */
+	__u64 answer_seq;
+	__u64 lost_answers;
 };
 
 #endif

@@ -31,6 +31,12 @@ unsafe impl Wire for types::exec_head {}
 // SAFETY: as above.
 unsafe impl Wire for types::listen_record {}
 // SAFETY: as above.
+unsafe impl Wire for types::answer_record {}
+// SAFETY: as above.
+unsafe impl Wire for types::suspect_key {}
+// SAFETY: as above.
+unsafe impl Wire for types::suspect {}
+// SAFETY: as above.
 unsafe impl Wire for types::seed_record {}
 // SAFETY: as above.
 unsafe impl Wire for types::counters {}
@@ -175,8 +181,10 @@ pub(crate) fn listen(bytes: &[u8], clock: &Clock) -> Option<Listen> {
         pid: r.pid,
         start_boot_ns: r.start,
         comm: c_text(&r.comm),
+        program: None,
         parents: Vec::new(),
         netns: r.net_ns,
+        cgroup: r.cgroup,
         listener: Listener { address, port: r.port, protocol: "tcp".to_owned() },
     })
 }

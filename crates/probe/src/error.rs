@@ -32,6 +32,14 @@ pub enum Error {
         /// Whether it may well work the next time.
         again: bool,
     },
+    /// Whether a server answers HTTP cannot be heard.
+    #[error("cannot hear whether {whom} answers HTTP: {why}")]
+    Deaf {
+        /// Which server.
+        whom: String,
+        /// Why not.
+        why: String,
+    },
     /// A map or a ring could not be used.
     #[error("cannot {what}: {why}")]
     Map {

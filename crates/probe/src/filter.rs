@@ -53,7 +53,12 @@ const HONEST: &[u64] = &[
 /// Whether what is known of a file stays true as long as its identity is the same.
 pub(crate) fn lasts(file: &FileId, now_unix_ns: i64) -> bool {
     let settled = now_unix_ns.saturating_sub(file.changed_ns) >= SETTLED_NS;
-    settled && HONEST.contains(&file.filesystem)
+    settled && is_honest(file.filesystem)
+}
+
+/// Whether a file system, by its magic number, changes no content without the change time.
+pub(crate) fn is_honest(filesystem: u64) -> bool {
+    HONEST.contains(&filesystem)
 }
 
 /// Remembers a verdict, if the file has been still for long enough.

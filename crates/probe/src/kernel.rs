@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use crate::cgroup;
 use crate::error::Error;
 
+const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
@@ -43,6 +45,19 @@ pub(crate) fn ready() -> Result<(), Error> {
     Ok(())
 }
 
+/// Why servers' answers cannot be heard here, where that is plain before anything is loaded.
+pub(crate) fn deaf() -> Option<String> {
+    if !has(CAP_NET_ADMIN) {
+        return Some(format!("missing CAP_NET_ADMIN; {NET_ADMIN_FIX}"));
+    }
+    cgroup::mounts().is_empty().then(|| format!("{NO_CGROUP}; {CGROUP_FIX}"))
+}
+
+const NET_ADMIN_FIX: &str = "without it only names and contents of files tell a web server, not \
+                             what it answers";
+const NO_CGROUP: &str = "no cgroup version 2 hierarchy is mounted";
+const CGROUP_FIX: &str = "to hear what servers answer: mount -t cgroup2 none /sys/fs/cgroup";
+
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Looks at the kernel and the privileges, without loading anything.
@@ -59,6 +74,8 @@ pub fn checks() -> Vec<Check> {
         found: if has(cap) || has(CAP_SYS_ADMIN) { "held".into() } else { "not held".into() },
         fix: (!(has(cap) || has(CAP_SYS_ADMIN))).then(|| fix.to_owned()),
     };
+    let mounts = cgroup::mounts();
+    let mount = mounts.first();
     let caps_fix = "run as root, or: setcap cap_bpf,cap_perfmon+ep picket";
     vec![
         Check {
@@ -82,6 +99,18 @@ pub fn checks() -> Vec<Check> {
             fix: (!has(CAP_SYS_PTRACE)).then(|| {
                 "without it the files that already running processes run stay unnamed".to_owned()
             }),
+        },
+        Check {
+            name: "CAP_NET_ADMIN",
+            ok: has(CAP_NET_ADMIN).then_some(true),
+            found: if has(CAP_NET_ADMIN) { "held".into() } else { "not held".into() },
+            fix: (!has(CAP_NET_ADMIN)).then(|| NET_ADMIN_FIX.to_owned()),
+        },
+        Check {
+            name: "cgroup version 2",
+            ok: mount.is_some().then_some(true),
+            found: mount.map_or_else(|| NO_CGROUP.to_owned(), |dir| dir.display().to_string()),
+            fix: mount.is_none().then(|| CGROUP_FIX.to_owned()),
         },
     ]
 }
@@ -113,6 +142,12 @@ pub fn programs() -> Vec<Check> {
             ProgramType::Tracing.is_supported(),
             false,
             "what counts is whether the hooks below attach",
+        ),
+        check(
+            "cgroup programs",
+            ProgramType::CgroupSkb.is_supported(),
+            false,
+            "without them it is not heard what servers answer",
         ),
         check("LSM programs", ProgramType::Lsm.is_supported(), false, later),
     ]

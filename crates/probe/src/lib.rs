@@ -3,6 +3,7 @@
 //! `Probe::load` opens and loads the programs, `Probe::attach` turns them on and learns what ran
 //! before, `Probe::reader` hands out events. Raw wire types do not leave this crate.
 
+mod cgroup;
 mod clock;
 mod counts;
 mod decode;
@@ -12,6 +13,7 @@ mod kernel;
 mod lineage;
 mod procfs;
 mod reader;
+mod recover;
 mod seed;
 #[allow(
     clippy::all,
@@ -30,6 +32,8 @@ mod skel {
     include!(concat!(env!("OUT_DIR"), "/probe.skel.rs"));
 }
 
+mod suspect;
+
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
@@ -42,6 +46,7 @@ pub use counts::Counts;
 pub use error::Error;
 pub use kernel::{Check, checks, programs};
 pub use reader::{Reader, Seen};
+pub use suspect::{Heard, Standing};
 
 /// How the programs are loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +69,8 @@ impl Default for Options {
 
 /// The loaded programs.
 pub struct Probe {
+    /// Before the programs, so that it is detached before they go.
+    suspects: RefCell<suspect::Suspects>,
     skel: skel::ProbeSkel<'static>,
     clock: Clock,
     ledger: RefCell<reader::Ledger>,
@@ -74,17 +81,29 @@ impl Probe {
     pub fn load(options: &Options, plan: &Plan) -> Result<Self, Error> {
         kernel::ready()?;
         error::keep_libbpf_words();
-        // The verifier gives up when a signal comes, and says: try again.
+        // Servers' answers are good to have; what cannot be had must not stop the rest.
+        let why = match kernel::deaf() {
+            Some(why) => why,
+            None => match Self::load_patiently(options, plan, None) {
+                Ok(probe) => return Ok(probe),
+                Err(error) => error.to_string(),
+            },
+        };
+        Self::load_patiently(options, plan, Some(why))
+    }
+
+    /// The verifier gives up when a signal comes, and says: try again.
+    fn load_patiently(options: &Options, plan: &Plan, deaf: Option<String>) -> Result<Self, Error> {
         let mut tries = 5;
         loop {
-            match Self::load_once(options, plan) {
+            match Self::load_once(options, plan, deaf.clone()) {
                 Err(Error::Load { again: true, .. }) if tries > 0 => tries -= 1,
                 done => return done,
             }
         }
     }
 
-    fn load_once(options: &Options, plan: &Plan) -> Result<Self, Error> {
+    fn load_once(options: &Options, plan: &Plan, deaf: Option<String>) -> Result<Self, Error> {
         // libbpf's object lives as long as the skeleton, but its handle needs a fixed place:
         // a few bytes a process, leaked on purpose.
         let place: &'static mut MaybeUninit<OpenObject> =
@@ -99,9 +118,18 @@ impl Probe {
         open.maps.procs.set_max_entries(options.processes).map_err(sizes)?;
         open.maps.images.set_max_entries((options.processes / 4).max(1)).map_err(sizes)?;
         open.maps.files.set_max_entries(options.files).map_err(sizes)?;
+        if deaf.is_some() {
+            open.progs.on_answer.set_autoload(false);
+            open.maps.heards.set_autocreate(false).map_err(|e| Error::load("open", &e))?;
+        }
         let skel = open.load().map_err(|e| Error::load("load", &e))?;
         filter::fill(&skel.maps.names, plan)?;
-        Ok(Self { skel, clock: Clock::now(), ledger: RefCell::default() })
+        Ok(Self {
+            suspects: RefCell::new(suspect::Suspects::new(deaf)),
+            skel,
+            clock: Clock::now(),
+            ledger: RefCell::default(),
+        })
     }
 
     /// Turns the programs on, then learns what already runs. Returns how many processes that was.
@@ -133,7 +161,14 @@ impl Probe {
             ("fork", links.on_fork.is_some()),
             ("exit", links.on_exit.is_some()),
             ("listen", links.on_listen.is_some()),
+            // On only in cgroups that hold a listener under suspicion.
+            ("answer", self.suspects.borrow().standing().cgroups > 0),
         ];
         all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
+    }
+
+    /// Why it cannot be heard whether servers answer HTTP, where it cannot.
+    pub fn deaf(&self) -> Option<String> {
+        self.suspects.borrow().deaf().map(str::to_owned)
     }
 }

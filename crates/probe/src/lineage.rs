@@ -34,6 +34,33 @@ pub(crate) fn parents(skel: &ProbeSkel<'_>, process: ProcessKey, most: usize) ->
     found
 }
 
+/// What a process runs, by the name of the file.
+fn program(skel: &ProbeSkel<'_>, process: ProcessKey) -> Option<String> {
+    let entry = proc(skel, process)?;
+    let bytes = skel.maps.images.lookup(&entry.image.to_ne_bytes(), MapFlags::ANY).ok()??;
+    let name = decode::c_text(&decode::read::<types::image>(&bytes)?.name);
+    (!name.is_empty()).then_some(name)
+}
+
+/// What a process runs, and those of its parents, nearest first, that run the same: a program that
+/// it executed instead does nothing on their behalf.
+pub(crate) fn kin(
+    skel: &ProbeSkel<'_>,
+    process: ProcessKey,
+    most: usize,
+) -> (Option<String>, Vec<ProcessKey>) {
+    let own = program(skel, process);
+    let other = |parent: &ProcessKey| {
+        let theirs = program(skel, *parent);
+        own.is_some() && theirs.is_some() && theirs != own
+    };
+    let mut parents = parents(skel, process, most);
+    if let Some(end) = parents.iter().position(other) {
+        parents.truncate(end);
+    }
+    (own, parents)
+}
+
 /// The parents of a process, nearest first, with what each runs.
 ///
 /// The lineage map knows who created the process; should it have forgotten, the parent that the
@@ -65,10 +92,7 @@ fn ancestor(
     let entry = proc(skel, process);
     let id = image.or(entry.map(|e| e.image));
     let moved_on = entry.is_some_and(|e| Some(e.image) != id);
-    let image = id.and_then(|id| {
-        let bytes = skel.maps.images.lookup(&id.to_ne_bytes(), MapFlags::ANY).ok()??;
-        decode::read::<types::image>(&bytes)
-    });
+    let image = id.and_then(|id| image_of(skel, id));
     let alive = entry
         .map_or_else(|| procfs::is_still(process.pid, process.start_boot_ns), |e| e.exited == 0);
     let mut found = Ancestor {
@@ -78,7 +102,7 @@ fn ancestor(
         ..Ancestor::default()
     };
     // What a seeded process runs was asked already; that it could not be told does not change.
-    let seeded = id.is_some_and(|id| id >> 63 == 1);
+    let seeded = id.is_some_and(is_seeded);
     if let Some(image) = &image {
         found.comm = decode::c_text(&image.comm);
         found.exe = path_of(image, seeded);
@@ -97,6 +121,52 @@ fn ancestor(
         }
     }
     found
+}
+
+fn image_of(skel: &ProbeSkel<'_>, id: u64) -> Option<types::image> {
+    decode::read(&skel.maps.images.lookup(&id.to_ne_bytes(), MapFlags::ANY).ok()??)
+}
+
+/// Images that user space numbered: of processes that ran before the hooks were on.
+fn is_seeded(id: u64) -> bool {
+    id >> 63 == 1
+}
+
+/// What is kept of what a process runs.
+pub(crate) struct Memory {
+    pub(crate) comm: String,
+    /// The name of the file, cut.
+    pub(crate) name: String,
+    /// The path of the file, where it is certain.
+    pub(crate) path: Option<String>,
+    /// The path that was asked for, cut. Nothing where nobody saw it asked for.
+    pub(crate) asked: Option<String>,
+    /// The first arguments.
+    pub(crate) args: Vec<String>,
+    /// Whether there may have been more of them.
+    pub(crate) args_cut: bool,
+    /// Whether it was found running, not seen starting.
+    pub(crate) seeded: bool,
+}
+
+/// What is kept of what a process runs, if it is remembered at all.
+pub(crate) fn memory(skel: &ProbeSkel<'_>, process: ProcessKey) -> Option<Memory> {
+    let id = proc(skel, process)?.image;
+    let image = image_of(skel, id)?;
+    let seeded = is_seeded(id);
+    let args = cut(&image.args, image.args_len);
+    let args_cut = args.len() == image.args.len();
+    let asked = cut(&image.path, image.path_len);
+    let asked = decode::text(asked.split(|b| *b == 0).next().unwrap_or_default());
+    Some(Memory {
+        comm: decode::c_text(&image.comm),
+        name: decode::c_text(&image.name),
+        path: path_of(&image, seeded),
+        asked: (!seeded && !asked.is_empty()).then_some(asked),
+        args: decode::arguments(&args, args_cut),
+        args_cut,
+        seeded,
+    })
 }
 
 /// The path of an image, if it is known to be that of the file. Only what was asked for was kept:

@@ -67,10 +67,35 @@ pub(crate) fn comm(pid: u32) -> Option<Vec<u8>> {
 
 /// When a process started, in clock ticks since boot.
 pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The command in parentheses may hold anything; the last ")" ends it. Start is field 22.
+    stat(pid, 22)?.try_into().ok()
+}
+
+/// A field of `/proc/PID/stat`, as proc(5) numbers them; one after the command.
+pub(crate) fn stat(pid: u32, field: usize) -> Option<i64> {
+    // The command may hold bytes that are no text. What it holds does not matter: it is in
+    // parentheses, and the last ")" ends it.
+    let stat = decode::text(&fs::read(format!("/proc/{pid}/stat")).ok()?);
     let (_, fields) = stat.rsplit_once(") ")?;
-    fields.split(' ').nth(19)?.parse().ok()
+    fields.split(' ').nth(field.checked_sub(3)?)?.trim_end().parse().ok()
+}
+
+/// The real ids of a process's user or group: the first word of a line of `/proc/PID/status`.
+pub(crate) fn real_id(pid: u32, line: &str) -> Option<u32> {
+    let status = decode::text(&fs::read(format!("/proc/{pid}/status")).ok()?);
+    let words = status.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(':'))?;
+    words.split_whitespace().next()?.parse().ok()
+}
+
+/// The number of a process's namespace; 0 where it may not be seen.
+pub(crate) fn namespace(pid: u32, kind: &str) -> u32 {
+    let meta = fs::metadata(format!("/proc/{pid}/ns/{kind}"));
+    meta.ok().and_then(|meta| meta.ino().try_into().ok()).unwrap_or_default()
+}
+
+/// The root directory of a process, as seen from ours.
+pub(crate) fn root(pid: u32) -> Option<String> {
+    let target = fs::read_link(format!("/proc/{pid}/root")).ok()?;
+    Some(decode::text(target.as_os_str().as_bytes()))
 }
 
 /// Whether the process of this pid is still the one that started then.

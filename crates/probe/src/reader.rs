@@ -7,11 +7,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use detect::plan::Verdict;
-use event::{Exec, FileId, Listen};
+use event::{Answer, Exec, FileId, Listen, ProcessKey};
 use libbpf_rs::{RingBuffer, RingBufferBuilder};
 
 use crate::error::Error;
-use crate::{Probe, decode, filter, lineage, procfs};
+use crate::skel::types;
+use crate::suspect::{Heard, Standing};
+use crate::{Probe, decode, filter, lineage, procfs, recover};
 
 /// How many parents a listener is looked up with.
 const LISTENER_PARENTS: usize = 4;
@@ -33,12 +35,15 @@ pub enum Seen {
     },
     /// A listener.
     Listen(Box<Listen>),
+    /// A listener under suspicion answered HTTP. It is settled by that.
+    Answer(Box<Answer>),
 }
 
 #[derive(Default)]
 struct Inbox {
     execs: VecDeque<Vec<u8>>,
     listens: VecDeque<Vec<u8>>,
+    answers: VecDeque<Vec<u8>>,
     spare: Vec<Vec<u8>>,
 }
 
@@ -47,6 +52,7 @@ impl Inbox {
         match kind {
             Kind::Exec => &mut self.execs,
             Kind::Listen => &mut self.listens,
+            Kind::Answer => &mut self.answers,
         }
     }
 }
@@ -55,6 +61,7 @@ impl Inbox {
 enum Kind {
     Exec,
     Listen,
+    Answer,
 }
 
 /// Hands out events, in the order of the rings.
@@ -76,23 +83,26 @@ pub(crate) struct Ledger {
 impl<'p> Reader<'p> {
     pub(crate) fn new(probe: &'p Probe) -> Result<Self, Error> {
         let inbox = Rc::new(RefCell::new(Inbox::default()));
-        let ring = |map, kind| -> Result<RingBuffer<'p>, Error> {
+        let failed = |e| Error::map("read a ring", &e);
+        let copy = |kind| {
             let inbox = Rc::clone(&inbox);
-            let mut builder = RingBufferBuilder::new();
-            builder
-                .add(map, move |bytes: &[u8]| {
-                    let mut inbox = inbox.borrow_mut();
-                    let mut copy = inbox.spare.pop().unwrap_or_default();
-                    copy.clear();
-                    copy.extend_from_slice(bytes);
-                    inbox.queue(kind).push_back(copy);
-                    0
-                })
-                .map_err(|e| Error::map("read a ring", &e))?;
-            builder.build().map_err(|e| Error::map("read a ring", &e))
+            move |bytes: &[u8]| {
+                let mut inbox = inbox.borrow_mut();
+                let mut copy = inbox.spare.pop().unwrap_or_default();
+                copy.clear();
+                copy.extend_from_slice(bytes);
+                inbox.queue(kind).push_back(copy);
+                0
+            }
         };
         let maps = &probe.skel.maps;
-        let rings = [ring(&maps.execs, Kind::Exec)?, ring(&maps.listens, Kind::Listen)?];
+        let mut execs = RingBufferBuilder::new();
+        execs.add(&maps.execs, copy(Kind::Exec)).map_err(failed)?;
+        // Both are few; they share a descriptor to wait for.
+        let mut listens = RingBufferBuilder::new();
+        listens.add(&maps.listens, copy(Kind::Listen)).map_err(failed)?;
+        listens.add(&maps.answers, copy(Kind::Answer)).map_err(failed)?;
+        let rings = [execs.build().map_err(failed)?, listens.build().map_err(failed)?];
         Ok(Self { probe, rings, inbox })
     }
 
@@ -108,20 +118,22 @@ impl<'p> Reader<'p> {
     ///
     /// A process executes before it listens, and its events must come out in that order. So the
     /// listeners are taken first and handed on last, and only once no execution is left behind.
+    /// What they answer comes after them.
     pub fn drain(&mut self, mut on: impl FnMut(Seen)) -> Result<usize, Error> {
         take(&self.rings[1])?;
         let mut count = 0;
         for _ in 0..ROUNDS {
             let more = take(&self.rings[0])? == BATCH;
-            count += self.hand_on(Kind::Exec, &mut on);
+            count += self.hand_on(Kind::Exec, &mut on)?;
             if !more {
-                return Ok(count + self.hand_on(Kind::Listen, &mut on));
+                count += self.hand_on(Kind::Listen, &mut on)?;
+                return Ok(count + self.hand_on(Kind::Answer, &mut on)?);
             }
         }
         Ok(count)
     }
 
-    fn hand_on(&mut self, kind: Kind, on: &mut impl FnMut(Seen)) -> usize {
+    fn hand_on(&mut self, kind: Kind, on: &mut impl FnMut(Seen)) -> Result<usize, Error> {
         let mut count = 0;
         loop {
             // Borrowed for this line only: the handler may take its time.
@@ -129,13 +141,20 @@ impl<'p> Reader<'p> {
                 break;
             };
             count += 1;
-            match self.decode(kind, &bytes) {
-                Some(seen) => on(seen),
-                None => self.probe.ledger.borrow_mut().malformed += 1,
+            let seen = match kind {
+                Kind::Exec => self.exec(&bytes).map(&mut *on),
+                Kind::Listen => self.listen(&bytes).map(&mut *on),
+                Kind::Answer => self
+                    .answers(&bytes)
+                    .transpose()?
+                    .map(|answers| answers.into_iter().for_each(&mut *on)),
+            };
+            if seen.is_none() {
+                self.probe.ledger.borrow_mut().malformed += 1;
             }
             self.inbox.borrow_mut().spare.push(bytes);
         }
-        count
+        Ok(count)
     }
 
     /// Records that the numbers say are missing.
@@ -163,42 +182,76 @@ impl<'p> Reader<'p> {
         filter::remember(&self.probe.skel.maps.files, file, now, verdict)
     }
 
-    /// STUB
-    pub fn recover(&self, _pid: u32, _start: u64) -> Option<Exec> {
-        None
-    }
-
     /// Whether what is found out about a file now may be kept under its identity.
     pub fn lasts(&self, file: &FileId) -> bool {
         let now = self.probe.clock.stamp(crate::Clock::boot_ns()).unix_nanos();
         filter::lasts(file, now)
     }
 
-    fn decode(&mut self, kind: Kind, bytes: &[u8]) -> Option<Seen> {
+    /// Waits, without asking anybody, for a listener to answer HTTP to others: [`Seen::Answer`]
+    /// then says so, once. Looks at what is sent from the listener's cgroup until that is decided:
+    /// by an answer, by too many connections that were something else, when the listener is
+    /// closed, or by [`settle`](Self::settle). Some 1000 listeners are waited for; beyond that the
+    /// oldest has to go.
+    ///
+    /// Doing so twice changes nothing. Fails with [`Error::Deaf`] where it is not possible, and
+    /// for a listener whose port is not known.
+    pub fn suspect(&self, listen: &Listen) -> Result<(), Error> {
+        self.probe.suspects.borrow_mut().add(&self.probe.skel, listen)
+    }
+
+    /// Waits no longer for a listener to answer, and says what its connections were so far.
+    /// `None` where nobody waited, or where it was decided before.
+    pub fn settle(&self, listen: &Listen) -> Result<Option<Heard>, Error> {
+        self.probe.suspects.borrow_mut().remove(&self.probe.skel, listen)
+    }
+
+    /// How many listeners are waited for, and what became of those before.
+    pub fn suspects(&self) -> Standing {
+        self.probe.suspects.borrow().standing()
+    }
+
+    /// The facts of a running process whose execution did not cross, as if it had: what it runs
+    /// now. Its time is the start of the process, since when it executed is not known; its number
+    /// is 0. Facts that only the execution itself could tell are missing: the path that was asked
+    /// for is cut as lineage keeps it, the generation of the file is there only where its file
+    /// system tells.
+    ///
+    /// Of a process that is gone, only what lineage still has: its short name, its path where that
+    /// is certain, its first arguments, its parents. `None` if that is nothing.
+    pub fn recover(&self, pid: u32, start_boot_ns: u64) -> Option<Exec> {
+        recover::recover(self.probe, ProcessKey { pid, start_boot_ns })
+    }
+
+    fn exec(&mut self, bytes: &[u8]) -> Option<Seen> {
         let probe = self.probe;
-        match kind {
-            Kind::Exec => {
-                let mut decoded = decode::exec(bytes, &probe.clock)?;
-                self.note(kind, decoded.exec.cpu, decoded.exec.seq);
-                let key = decoded.exec.process.key();
-                decoded.exec.ancestry = lineage::ancestry(
-                    &probe.skel,
-                    &probe.clock,
-                    key,
-                    decoded.parent,
-                    decoded.parent_image,
-                );
-                complete(&mut decoded);
-                let ask = decoded.exec.file.filter(|_| decoded.unknown_file);
-                Some(Seen::Exec { exec: Box::new(decoded.exec), ask })
-            }
-            Kind::Listen => {
-                let mut listen = decode::listen(bytes, &probe.clock)?;
-                self.note(kind, listen.cpu, listen.seq);
-                listen.parents = lineage::parents(&probe.skel, listen.key(), LISTENER_PARENTS);
-                Some(Seen::Listen(Box::new(listen)))
-            }
-        }
+        let mut decoded = decode::exec(bytes, &probe.clock)?;
+        self.note(Kind::Exec, decoded.exec.cpu, decoded.exec.seq);
+        let key = decoded.exec.process.key();
+        decoded.exec.ancestry =
+            lineage::ancestry(&probe.skel, &probe.clock, key, decoded.parent, decoded.parent_image);
+        complete(&mut decoded);
+        let ask = decoded.exec.file.filter(|_| decoded.unknown_file);
+        Some(Seen::Exec { exec: Box::new(decoded.exec), ask })
+    }
+
+    fn listen(&mut self, bytes: &[u8]) -> Option<Seen> {
+        let probe = self.probe;
+        let mut listen = decode::listen(bytes, &probe.clock)?;
+        self.note(Kind::Listen, listen.cpu, listen.seq);
+        (listen.program, listen.parents) =
+            lineage::kin(&probe.skel, listen.key(), LISTENER_PARENTS);
+        Some(Seen::Listen(Box::new(listen)))
+    }
+
+    fn answers(&mut self, bytes: &[u8]) -> Option<Result<Vec<Seen>, Error>> {
+        let probe = self.probe;
+        let record: types::answer_record = decode::read(bytes)?;
+        self.note(Kind::Answer, record.cpu, record.seq);
+        let told = probe.suspects.borrow_mut().told(&probe.skel, &probe.clock, &record)?;
+        Some(told.map(|answers| {
+            answers.into_iter().map(|answer| Seen::Answer(Box::new(answer))).collect()
+        }))
     }
 
     fn note(&mut self, kind: Kind, cpu: u32, seq: u64) {

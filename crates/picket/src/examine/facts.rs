@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::file::{self, FileSource};
 use super::memory::Memory;
 use super::owners::{Owners, Place, place};
+use super::sockets;
 use crate::package::Owner;
 
 /// Bytes that are hashed at a time.
@@ -172,8 +173,13 @@ impl Reader {
     /// Looks into the memory of a process that listens, and completes what is known of its file.
     pub(crate) fn look(&self, behaviour: &mut Behaviour) {
         let exec = &mut behaviour.exec;
+        // Somebody else may listen there by now, and answer.
+        if sockets::listens(exec.process.pid, behaviour.listener.port) == Some(false) {
+            behaviour.answered = None;
+            return;
+        }
         behaviour.mapped = self.memory.servers(&self.scanner, exec.process.pid);
-        if !behaviour.mapped.is_empty() {
+        if !behaviour.mapped.is_empty() || behaviour.answered.is_some() {
             self.complete(exec);
         }
     }

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use detect::content::Source;
 use event::{Exec, FileId};
@@ -17,6 +18,19 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, major, minor};
 
 /// A file system whose devices are not those that `stat` tells.
 const BTRFS: u64 = 0x9123_683e;
+
+/// Bytes read so far, by whichever thread: as long as it grows, nothing hangs.
+static PROGRESS: AtomicU64 = AtomicU64::new(0);
+
+/// More was read.
+pub(crate) fn note_progress(bytes: usize) {
+    PROGRESS.fetch_add(bytes as u64, Ordering::Relaxed);
+}
+
+/// How far reading is.
+pub(crate) fn progress() -> u64 {
+    PROGRESS.load(Ordering::Relaxed)
+}
 
 /// A file's bytes.
 pub(crate) struct FileSource<'f> {
@@ -40,7 +54,10 @@ impl Source for FileSource<'_> {
         while got < into.len() {
             match self.file.read_at(&mut into[got..], offset + got as u64) {
                 Ok(0) => break,
-                Ok(more) => got += more,
+                Ok(more) => {
+                    got += more;
+                    note_progress(more);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.to_string()),
             }

@@ -9,6 +9,7 @@ pub(crate) mod file;
 mod memory;
 mod owners;
 pub(crate) mod queue;
+mod sockets;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -166,7 +167,7 @@ fn looker(reader: &Arc<Reader>, wake: &Arc<OwnedFd>) -> Result<(Sender<Look>, Re
         .spawn(move || {
             for mut behaviour in inbox {
                 reader.look(&mut behaviour);
-                if !behaviour.mapped.is_empty() {
+                if !behaviour.mapped.is_empty() || behaviour.answered.is_some() {
                     if back.send(behaviour).is_err() {
                         return;
                     }

@@ -4,18 +4,20 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use event::{Behaviour, Exec, FileId, Listen};
+use event::{Answer, Behaviour, Exec, FileId, Listen};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
 
+use super::file;
 use super::{Done, Examined, Examiner, Taken};
 use crate::sink;
 
 /// Events that may wait. When as many do, the rings are left alone for a while: they hold more,
 /// and they count what finds no room.
 const MOST: usize = 2048;
-/// How long a file may take to be read.
+/// How long reading may stand still, and how long a file may take altogether.
 const PATIENCE: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// What can go on.
 pub(crate) enum Arrived {
@@ -27,6 +29,8 @@ pub(crate) enum Arrived {
     },
     /// A listener.
     Listen(Box<Listen>),
+    /// A listener that was waited for answered.
+    Answer(Box<Answer>),
     /// What a process does that nobody recognised.
     Behaviour(Box<Behaviour>),
 }
@@ -48,11 +52,13 @@ pub(crate) struct Queue {
     examiner: Examiner,
     waiting: VecDeque<Waiting>,
     unread: u64,
+    /// How far reading was, and since when.
+    progress: (u64, Instant),
 }
 
 impl Queue {
     pub(crate) fn new(examiner: Examiner) -> Self {
-        Self { examiner, waiting: VecDeque::new(), unread: 0 }
+        Self { examiner, waiting: VecDeque::new(), unread: 0, progress: (0, Instant::now()) }
     }
 
     /// Adds an execution. `lasts`: its file's identity vouches for its content.
@@ -71,6 +77,11 @@ impl Queue {
         self.waiting.push_back(Waiting::Ready(Arrived::Listen(listen)));
     }
 
+    /// Adds an answer.
+    pub(crate) fn answer(&mut self, answer: Box<Answer>) {
+        self.waiting.push_back(Waiting::Ready(Arrived::Answer(answer)));
+    }
+
     /// Looks into the memory of a process that listens and that nobody recognised.
     pub(crate) fn look(&self, behaviour: Box<Behaviour>) {
         self.examiner.look(behaviour);
@@ -85,8 +96,14 @@ impl Queue {
         if let Some(behaviour) = self.examiner.seen() {
             return Ok(Some(Arrived::Behaviour(behaviour)));
         }
+        let progress = file::progress();
+        if progress != self.progress.0 {
+            self.progress = (progress, Instant::now());
+        }
+        // A busy machine is slow, and does not hang.
         if let Some(Waiting::Away { since, .. }) = self.waiting.front()
             && since.elapsed() > PATIENCE
+            && (self.progress.1.elapsed() > PATIENCE || since.elapsed() > LONGEST)
         {
             self.go_on_without()?;
         }
@@ -123,9 +140,9 @@ impl Queue {
             if at == 0 || !more {
                 if at == 0 {
                     sink::log(&format!(
-                        "{}: could not be read within {} s",
+                        "{}: reading it does not go on after {} s",
                         exec.process.exe.path,
-                        PATIENCE.as_secs()
+                        since.elapsed().as_secs()
                     ));
                 }
                 self.unread += 1;

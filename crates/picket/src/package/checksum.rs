@@ -10,6 +10,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use super::Problem;
+use crate::examine::file::note_progress;
 
 /// A larger file is not read: it would keep the sensor busy for seconds.
 const LARGEST: u64 = 1 << 30;
@@ -146,6 +147,7 @@ fn sum<D: Digest>(file: &File) -> io::Result<Vec<u8>> {
             Ok(0) => return Ok(digest.finalize().to_vec()),
             Ok(read) => {
                 digest.update(&chunk[..read]);
+                note_progress(read);
                 at += read as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

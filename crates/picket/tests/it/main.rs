@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod architecture;
+mod behaviour;
 mod content;
 mod docs;
 mod harness;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(servers::trials());
     trials.extend(content::trials());
+    trials.extend(behaviour::trials());
     trials.extend(silence::trials());
     trials.extend(lifecycle::trials());
     trials.extend(input::trials());

@@ -5,14 +5,14 @@
  * listen() → inet_csk_listen_start() → inet_sk_state_store(TCP_LISTEN), in the caller's own
  * context, whichever system call or io_uring operation it came through. A socket that was never
  * bound gets its port only afterwards, and is reported with port 0.
+ *
+ * The same hook tells when a listener is closed: nobody waits for its answer any more.
  */
-#define AF_INET 2
-#define AF_INET6 10
-#define TCP_LISTEN 10
-
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_listen, struct sock *sk, int oldstate, int newstate)
 {
+	if (oldstate == TCP_LISTEN && newstate == TCP_CLOSE)
+		suspect_closed(sk);
 	if (newstate != TCP_LISTEN)
 		return 0;
 	struct counters *c = counters();
@@ -31,16 +31,13 @@ int BPF_PROG(on_listen, struct sock *sk, int oldstate, int newstate)
 	r->seq = seq;
 	r->boot_ns = now;
 	r->start = task->group_leader->start_boottime;
+	r->cgroup = socket_cgroup(sk);
 	r->cpu = bpf_get_smp_processor_id();
 	r->pid = task->tgid;
 	r->net_ns = sk->__sk_common.skc_net.net->ns.inum;
 	r->family = sk->__sk_common.skc_family;
 	r->port = sk->__sk_common.skc_num;
-	__builtin_memset(r->address, 0, sizeof(r->address));
-	if (r->family == AF_INET6)
-		bpf_probe_read_kernel(r->address, 16, &sk->__sk_common.skc_v6_rcv_saddr);
-	else
-		bpf_probe_read_kernel(r->address, 4, &sk->__sk_common.skc_rcv_saddr);
+	put_address(r->address, sk);
 	bpf_probe_read_kernel(r->comm, COMM_LEN, task->comm);
 	bpf_ringbuf_submit(r, 0);
 	return 0;

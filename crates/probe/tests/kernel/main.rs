@@ -4,21 +4,27 @@
 //! itself asked the kernel for. Needs root, as every name here says.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod again;
+mod cgroup;
 mod facts;
 mod kid;
 mod mounts;
 mod place;
 mod program;
+mod server;
 mod watch;
 
 mod root {
+    mod answer;
     mod family;
     mod filter;
+    mod given_up;
     mod hostile;
     mod listen;
     mod loss;
     mod origin;
     mod plain;
+    mod recover;
     mod script;
     mod several;
     mod stale;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use detect::plan::{Plan, Verdict};
-use event::{Exec, FileId, Listen};
+use event::{Answer, Exec, FileId, Listen};
 use probe::{Options, Probe, Reader, Seen};
 
 use crate::kid;
@@ -80,7 +80,7 @@ impl<'p> Watch<'p> {
         let place = self.wait(what, |s| matches!(s, Seen::Exec { exec, .. } if wanted(exec)));
         match &self.seen[place] {
             Seen::Exec { exec, ask } => Crossed { exec: (**exec).clone(), ask: *ask },
-            Seen::Listen(_) => unreachable!(),
+            _ => unreachable!(),
         }
     }
 
@@ -103,7 +103,7 @@ impl<'p> Watch<'p> {
         let place = self.place_of_listener(pid);
         match &self.seen[place] {
             Seen::Listen(listen) => (**listen).clone(),
-            Seen::Exec { .. } => unreachable!(),
+            _ => unreachable!(),
         }
     }
 
@@ -115,12 +115,44 @@ impl<'p> Watch<'p> {
             Seen::Listen(l) => {
                 l.pid == pid && l.listener.address == address && l.listener.port == port
             }
-            Seen::Exec { .. } => false,
+            _ => false,
         });
         match &self.seen[place] {
             Seen::Listen(listen) => (**listen).clone(),
-            Seen::Exec { .. } => unreachable!(),
+            _ => unreachable!(),
         }
+    }
+
+    /// The answer of a listener.
+    #[track_caller]
+    pub(crate) fn answer(&mut self, listen: &Listen) -> Answer {
+        let what = format!("answer of {:?}", listen.listener);
+        let place = self.wait(&what, |s| matches!(s, Seen::Answer(a) if a.listen == *listen));
+        match &self.seen[place] {
+            Seen::Answer(answer) => (**answer).clone(),
+            _ => unreachable!(),
+        }
+    }
+
+    /// Reads until something is so, within 10 s.
+    #[track_caller]
+    pub(crate) fn until(&mut self, what: &str, so: impl Fn(&Reader<'p>) -> bool) {
+        let begin = Instant::now();
+        while !so(&self.reader) {
+            assert!(begin.elapsed() < PATIENCE, "{what}: not within 10 s");
+            self.reader.wait(Duration::from_millis(100)).unwrap();
+            self.drain();
+        }
+    }
+
+    /// All answers so far.
+    pub(crate) fn answers(&mut self) -> Vec<Answer> {
+        self.drain();
+        let answer = |seen: &Seen| match seen {
+            Seen::Answer(answer) => Some((**answer).clone()),
+            _ => None,
+        };
+        self.seen.iter().filter_map(answer).collect()
     }
 
     #[track_caller]

@@ -1,5 +1,6 @@
 //! What is lost is counted, and what is counted was lost.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use probe::{Clock, Options};
@@ -8,6 +9,7 @@ use super::plain::{allowed_cpus, run_on};
 use crate::kid;
 use crate::place::Place;
 use crate::program;
+use crate::server::{OK, Server};
 use crate::watch::{Watch, attached, everything};
 
 const MANY: u64 = 200;
@@ -76,4 +78,37 @@ fn an_ordinary_ring_loses_nothing() {
     assert!(counts.execs >= MANY);
     assert_eq!((counts.lost(), counts.lost_lineage, counts.lost_window), (0, 0, None));
     assert_eq!(watch.reader.gaps(), 0);
+}
+
+/// An answer that found no room is counted, and the next connection answers again.
+#[test]
+fn a_lost_answer_is_counted_and_comes_again() {
+    let probe = everything();
+    let mut watch = Watch::new(&probe);
+    let server = Server::new(OK);
+    let listen = server.listen(&mut watch);
+    // One that closes its socket often: each time takes room in the same ring.
+    let noisy = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = noisy.local_addr().unwrap();
+    let closes = watch.listen_on(std::process::id(), "127.0.0.1", address.port());
+    for listen in [&listen, &closes] {
+        watch.reader.suspect(listen).unwrap();
+    }
+    drop(noisy);
+    let mut sockets = 0;
+    while probe.counts().unwrap().lost_answers == 0 {
+        drop(TcpListener::bind(address).unwrap());
+        sockets += 1;
+        assert!(sockets < 10_000, "the ring is larger than that");
+    }
+    let before = probe.counts().unwrap();
+    server.ask();
+    let counts = probe.counts().unwrap();
+    assert_eq!(counts.lost_answers, before.lost_answers + 1);
+    assert!(counts.lost() >= counts.lost_answers);
+    assert!(counts.lost_window.is_some());
+    assert!(watch.answers().is_empty(), "it was lost");
+    server.ask();
+    watch.answer(&listen);
+    watch.until("both are decided", |reader| reader.suspects().listeners == 0);
 }

@@ -3,41 +3,16 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::Command;
-use std::thread::sleep;
-use std::time::Duration;
 
 use probe::Clock;
 
+use crate::cgroup::Cgroup;
 use crate::facts::{self, assert_paths, assert_process, string};
 use crate::kid::{self, Call, Kid, c, must};
 use crate::place::Place;
 use crate::program;
 use crate::watch::{Watch, everything};
-
-/// A cgroup of a test's own.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn new() -> Self {
-        let path = facts::cgroup2().join(format!("picket-test-{}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        // The last process may need a moment to leave.
-        for _ in 0..500 {
-            if fs::remove_dir(&self.0).is_ok() {
-                break;
-            }
-            sleep(Duration::from_millis(2));
-        }
-    }
-}
 
 #[test]
 fn every_fact_agrees_with_proc() {
@@ -50,7 +25,7 @@ fn every_fact_agrees_with_proc() {
 
     let args = ["another name", "one", "", "two words", "é", "-x=y\n"];
     let call = Call::new(&path, &args);
-    let (procs, dir) = (c(&cgroup.0.join("cgroup.procs")), c(&cwd));
+    let (procs, dir) = (c(&cgroup.procs()), c(&cwd));
     let (boot_before, before) = (Clock::boot_ns(), facts::now());
     let kid = Kid::fork(|| {
         // SAFETY: ended strings; plain system calls.
