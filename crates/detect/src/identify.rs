@@ -153,9 +153,17 @@ impl Catalogue {
 
     /// What the file's content says of a server.
     fn agreement<'p>(&self, server: &Server, program: &'p Program) -> Agreement<'p> {
-        let (Some(content), Some(signature)) = (&program.content, &server.content) else {
-            return Agreement::Silent;
-        };
+        let Some(content) = &program.content else { return Agreement::Silent };
+        let own = |s: &&event::Sign| s.kind == SignKind::Server && s.name == server.name();
+        if let Some(sign) = content.signs.iter().find(own) {
+            return Agreement::Agrees {
+                found: &sign.found,
+                version: sign.version.as_ref(),
+                fork: server.content.as_ref().is_some_and(|c| c.of.is_some()),
+                same_file: false,
+            };
+        }
+        let Some(signature) = &server.content else { return Agreement::Silent };
         let (mut root, mut own, mut depth) = (server, signature.has_own(), 0);
         let same_file = !own;
         while !own {
@@ -261,6 +269,29 @@ impl Catalogue {
         let bare = program.runtime.is_none() && program.layers.is_empty();
         if bare && !identity.names_it(real) && !owned {
             lies.push(format!("the file is called {real}"));
+        }
+        let brought = base_name(&program.path);
+        if program.runtime.is_none() && !bare && !brought.is_empty() && !identity.names_it(brought)
+        {
+            lies.push(format!(
+                "the file that {} runs is called {brought}",
+                program.layers.join(" → ")
+            ));
+        }
+        // A script or archive whose content, and not its name, tells what it is.
+        let file = base_name(program.file());
+        let by_content =
+            identity.evidence.iter().any(|e| e.kind == EvidenceKind::Content && e.agrees);
+        let named = identity.evidence.iter().any(|e| {
+            matches!(e.kind, EvidenceKind::Name | EvidenceKind::Path | EvidenceKind::Argv)
+                && e.agrees
+                && !e.detail.starts_with("arguments ")
+        });
+        if program.runtime.is_some() && !file.is_empty() && by_content && !named {
+            lies.push(format!(
+                "the file that {} runs is called {file}",
+                program.layers.join(" → ")
+            ));
         }
         if let Some(layer) = program.layers.first()
             && program.proved

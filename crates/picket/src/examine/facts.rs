@@ -115,7 +115,7 @@ impl Reader {
                 let Scan { content, build_id, .. } = self.scan(&file);
                 // Its process may have ended, and then anyone may have written to it meanwhile:
                 // what was read is not what was executed.
-                if !exec.file.is_some_and(|id| file::is(&file, &id).unwrap_or(false)) {
+                if !file::is_as_executed(&file, exec) {
                     self.look_at_target(exec, root);
                     return Examined::Unread;
                 }

@@ -79,7 +79,7 @@ pub(crate) fn of_exec(exec: &Exec, root: Option<&OwnedFd>) -> io::Result<File> {
     let id = exec.file.ok_or(io::ErrorKind::NotFound)?;
     let live = regular(CWD, format!("/proc/{}/exe", process.pid).as_str(), ResolveFlags::empty());
     if let Ok(file) = live
-        && is(&file, &id)?
+        && is_inode(&file, &id)?
     {
         return Ok(file);
     }
@@ -153,14 +153,33 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     regular(CWD, path, ResolveFlags::empty())
 }
 
+/// Whether what was read of an open file is what was executed: it is unchanged, or its process
+/// still runs it, and nobody can write to a file that runs. (Its name may be gone by now, or have
+/// company, which changes the change time and no content.)
+pub(crate) fn is_as_executed(file: &File, exec: &Exec) -> bool {
+    let Some(id) = exec.file else { return false };
+    if is(file, &id).unwrap_or(false) {
+        return true;
+    }
+    let exe = std::fs::metadata(format!("/proc/{}/exe", exec.process.pid));
+    let runs = |exe: std::fs::Metadata| {
+        file.metadata().is_ok_and(|own| own.dev() == exe.dev() && own.ino() == exe.ino())
+    };
+    exe.is_ok_and(runs)
+}
+
+/// Whether an open file is the one that the kernel named.
+fn is_inode(file: &File, id: &FileId) -> io::Result<bool> {
+    let meta = file.metadata()?;
+    let device = FileId::pack_device(major(meta.dev()), minor(meta.dev()));
+    Ok(meta.len() == id.size
+        && (id.overlay || meta.ino() == id.inode)
+        && (id.overlay || id.filesystem == BTRFS || device == id.device))
+}
+
 /// Whether an open file is the one that the kernel named, unchanged since.
-pub(crate) fn is(file: &File, id: &FileId) -> io::Result<bool> {
+fn is(file: &File, id: &FileId) -> io::Result<bool> {
     let meta = file.metadata()?;
     let changed = meta.ctime().saturating_mul(1_000_000_000).saturating_add(meta.ctime_nsec());
-    let device = FileId::pack_device(major(meta.dev()), minor(meta.dev()));
-    let overlay = id.overlay;
-    Ok(meta.len() == id.size
-        && changed == id.changed_ns
-        && (overlay || meta.ino() == id.inode)
-        && (overlay || id.filesystem == BTRFS || device == id.device))
+    Ok(changed == id.changed_ns && is_inode(file, id)?)
 }
