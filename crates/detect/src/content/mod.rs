@@ -407,6 +407,7 @@ fn version_behind(
     let overlap = prefixes.iter().map(String::len).max()? + VERSION;
     let mut buffer = vec![0; CHUNK + overlap];
     let mut budget = LARGEST;
+    let mut best = None;
     for range in ranges {
         let mut at = range.start;
         while at < range.end && budget > 0 {
@@ -415,9 +416,12 @@ fn version_behind(
             let bytes = &buffer[..got];
             for (finder, prefix) in finders.iter().zip(prefixes) {
                 let found =
-                    finder.find_iter(bytes).find_map(|i| version(&bytes[i + prefix.len()..]));
-                if found.is_some() {
-                    return found;
+                    finder.find_iter(bytes).filter_map(|i| version(&bytes[i + prefix.len()..]));
+                // A file may also hold it cut short: `2.4` beside `2.4.62`.
+                for version in found {
+                    if best.as_ref().is_none_or(|best: &String| version.len() > best.len()) {
+                        best = Some(version);
+                    }
                 }
             }
             if got <= CHUNK {
@@ -427,7 +431,7 @@ fn version_behind(
             budget = budget.saturating_sub(CHUNK as u64);
         }
     }
-    None
+    best
 }
 
 /// A version at the beginning of these bytes: digits, and a dot somewhere.

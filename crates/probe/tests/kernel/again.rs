@@ -10,6 +10,7 @@ const PART: &str = "PICKET_TEST_PART";
 
 /// Runs a test of this program that begins with [`part`], in a process of its own. `before` is
 /// called there, before it executes. What it writes goes to a pipe, the child's standard output.
+#[expect(clippy::zombie_processes, reason = "a Kid is awaited when dropped")]
 pub(crate) fn play(
     test: &str,
     part: &str,

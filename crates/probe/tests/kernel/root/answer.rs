@@ -213,6 +213,22 @@ fn the_middle_of_a_connection_is_not_judged() {
     watch.answer(&listen);
 }
 
+/// However much it says, and however slowly; also when it says something like HTTP later.
+#[test]
+fn a_connection_is_judged_once() {
+    let probe = everything();
+    let mut watch = Watch::new(&probe);
+    let parts = [b"+OK\r\n", b"+OK\r\n", b"HTTP/", b"1.1 2", b"00 OK"];
+    let server = Server::at(loopback4(), parts.iter().map(|part| part.to_vec()).collect());
+    let listen = server.listen(&mut watch);
+    watch.reader.suspect(&listen).unwrap();
+    for _ in 0..3 {
+        server.ask();
+    }
+    assert_eq!(watch.reader.settle(&listen).unwrap().unwrap().other, 3);
+    assert!(watch.answers().is_empty());
+}
+
 #[test]
 fn a_cgroup_is_looked_at_as_long_as_it_holds_a_suspect() {
     let probe = everything();
@@ -458,7 +474,8 @@ fn headers_with_options_are_read_over() {
     let extension: &[u8] = &[0, 0, 1, 4, 0, 0, 0, 0];
     let probe = everything();
     let mut watch = Watch::new(&probe);
-    let cases: [(SocketAddr, &[(i32, i32, &[u8])]); 2] = [
+    type Options<'o> = &'o [(i32, i32, &'o [u8])];
+    let cases: [(SocketAddr, Options<'_>); 2] = [
         (loopback4(), &[(libc::IPPROTO_IP, libc::IP_OPTIONS, &[1, 1, 1, 1, 1, 1, 1, 0])]),
         (
             loopback6(),

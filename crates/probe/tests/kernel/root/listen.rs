@@ -17,7 +17,7 @@ use crate::watch::{Watch, everything};
 const SOCKET: i32 = 3;
 
 /// A socket that is bound to a free loopback port and does not listen yet, and that port.
-fn bound(six: bool) -> (OwnedFd, u16) {
+pub(super) fn bound(six: bool) -> (OwnedFd, u16) {
     let family = if six { libc::AF_INET6 } else { libc::AF_INET };
     // SAFETY: plain memory, as large as is said; the descriptor is new and nobody else's.
     unsafe {
@@ -40,7 +40,7 @@ fn bound(six: bool) -> (OwnedFd, u16) {
 }
 
 /// Executes a program that listens on this socket.
-fn serve(call: &Call, socket: &OwnedFd) -> Kid {
+pub(super) fn serve(call: &Call, socket: &OwnedFd) -> Kid {
     let fd = socket.as_raw_fd();
     Kid::fork(|| {
         // SAFETY: plain system call; without the flag the copy stays open over the execution.

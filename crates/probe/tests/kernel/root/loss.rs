@@ -95,11 +95,11 @@ fn a_lost_answer_is_counted_and_comes_again() {
         watch.reader.suspect(listen).unwrap();
     }
     drop(noisy);
-    let mut sockets = 0;
+    let begin = Instant::now();
     while probe.counts().unwrap().lost_answers == 0 {
-        drop(TcpListener::bind(address).unwrap());
-        sockets += 1;
-        assert!(sockets < 10_000, "the ring is larger than that");
+        // Children of other tests may hold a copy for a moment: then it is not free.
+        drop(TcpListener::bind(address));
+        assert!(begin.elapsed() < Duration::from_secs(30), "the ring is larger than that");
     }
     let before = probe.counts().unwrap();
     server.ask();

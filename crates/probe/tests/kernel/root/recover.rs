@@ -1,15 +1,19 @@
 //! The facts of processes whose execution did not cross.
 
 use std::fs;
+use std::thread::sleep;
 
+use detect::plan::Verdict;
 use event::{Exec, ProcessKey};
 
+use super::filter::SETTLED;
+use super::listen::{bound, serve};
 use crate::facts::{self, assert_file, assert_paths, string};
 use crate::kid::{Call, Kid, c, must};
 use crate::place::Place;
 use crate::program;
 use crate::server::{OK, Server};
-use crate::watch::{Watch, everything};
+use crate::watch::{FENCE, Watch, everything, filtered};
 
 /// Compares what was recovered with what crossed: they must agree in all that both can know.
 #[track_caller]
@@ -76,6 +80,43 @@ fn a_script_a_link_and_a_removed_file() {
     assert!(found.process.exe.deleted);
     assert_eq!(found.process.exe.path, string(&removed));
     assert_eq!(found.process.exe.links, 0);
+}
+
+/// What this is for: a file of a benign verdict, that then listens.
+#[test]
+fn an_execution_that_was_filtered_out() {
+    let place = Place::new();
+    let fence = place.file(FENCE, &program::exits());
+    let path = place.file("benign", &program::listens());
+    let call = Call::new(&path, &["benign", "and", "filtered"]);
+    let probe = filtered(&[]);
+    let mut watch = Watch::new(&probe);
+    sleep(SETTLED);
+    let first = serve(&call, &bound(false).0);
+    watch.listen(first.pid());
+    let crossed = watch.crossed(first.pid(), &fence).expect("unknown, so it crosses");
+    watch.remember(&crossed.ask.unwrap(), Verdict::Benign);
+
+    let second = serve(&call, &bound(false).0);
+    let listen = watch.listen(second.pid());
+    assert!(watch.crossed(second.pid(), &fence).is_none(), "benign");
+    let found = watch.reader.recover(listen.pid, listen.start_boot_ns).unwrap();
+    let expected = event::Process {
+        pid: listen.pid,
+        start: found.process.start,
+        start_boot_ns: listen.start_boot_ns,
+        ..crossed.exec.process.clone()
+    };
+    assert_eq!(found.process, expected);
+    assert_eq!(found.file, crossed.exec.file);
+    assert_eq!(found.ancestry, crossed.exec.ancestry);
+
+    drop(second);
+    let left = watch.reader.recover(listen.pid, listen.start_boot_ns).unwrap();
+    assert_eq!(left.file, None);
+    assert_eq!(left.process.exe.path, string(&path));
+    assert_eq!(left.process.args, found.process.args);
+    assert_eq!(left.ancestry, found.ancestry);
 }
 
 /// Of the dead there is what lineage keeps of those who listened.
