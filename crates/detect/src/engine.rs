@@ -174,7 +174,11 @@ impl Engine {
         }
         let process = &behaviour.exec.process;
         let catalogue = Arc::clone(&self.catalogue);
-        let mapped = behaviour.mapped.iter().find_map(|m| catalogue.identify_mapped(process, m));
+        let mapped = behaviour
+            .mapped
+            .iter()
+            .find_map(|m| catalogue.identify_mapped(process, m))
+            .or_else(|| catalogue.identify(process).filter(|_| !behaviour.mapped.is_empty()));
         let unknown = || behaviour.answered.as_ref().and_then(|_| catalogue.unknown(process));
         let Some(mut identity) = mapped.or_else(unknown) else {
             return Vec::new();

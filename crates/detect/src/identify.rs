@@ -278,6 +278,15 @@ impl Catalogue {
                 program.layers.join(" → ")
             ));
         }
+        // An interpreter that a loader brought in.
+        if let Some(target) = &process.target
+            && program.runtime.is_some()
+            && program.layers.len() > 1
+            && target.path != program.file()
+            && !layer_names(base_name(&target.path))
+        {
+            lies.push(format!("the interpreter that is run is called {}", base_name(&target.path)));
+        }
         // A script or archive whose content, and not its name, tells what it is.
         let file = base_name(program.file());
         let by_content =

@@ -12,7 +12,7 @@ use rustix::fd::OwnedFd;
 use sha2::{Digest, Sha256};
 
 use super::file::{self, FileSource};
-use super::memory::Memory;
+use super::memory::{Memory, UNNAMED};
 use super::owners::{Owners, Place, place};
 use super::sockets;
 use crate::package::Owner;
@@ -179,8 +179,17 @@ impl Reader {
             return;
         }
         behaviour.mapped = self.memory.servers(&self.scanner, exec.process.pid);
-        if !behaviour.mapped.is_empty() || behaviour.answered.is_some() {
-            self.complete(exec);
+        if behaviour.mapped.is_empty() && behaviour.answered.is_none() {
+            return;
+        }
+        self.complete(exec);
+        // What a packer left in memory is what its file contains: an interpreter, perhaps, that was
+        // given a script.
+        let packed = behaviour.mapped.iter().find(|mapped| mapped.path == UNNAMED);
+        if let (Some(packed), Some(content)) = (packed, &mut exec.process.exe.content) {
+            content.signs.extend(packed.content.signs.iter().cloned());
+            let root = file::root_of(exec.process.pid).ok();
+            self.look_at_target(exec, root.as_ref());
         }
     }
 

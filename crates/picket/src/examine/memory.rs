@@ -22,6 +22,9 @@ const MOST_BYTES: u64 = 256 << 20;
 /// Files whose content is remembered.
 const REMEMBERED: usize = 1024;
 
+/// What memory that belongs to no file is called.
+pub(crate) const UNNAMED: &str = "[memory without a file]";
+
 /// A file's identity as `stat` tells it.
 type Key = (u64, u64, i64, i64, u64);
 
@@ -43,7 +46,7 @@ struct Mapping {
 }
 
 impl Memory {
-    /// The web servers in what a process has mapped.
+    /// The web servers in what a process has mapped; of memory without a file, interpreters, too.
     pub(crate) fn servers(&self, scanner: &Scanner, pid: u32) -> Vec<Mapped> {
         let Ok(maps) = fs::read_to_string(format!("/proc/{pid}/maps")) else {
             return Vec::new();
@@ -78,7 +81,9 @@ impl Memory {
             }
             if !ranges.is_empty() {
                 let content = scanner.scan_memory(&mut Pages(file), &ranges);
-                add("[memory without a file]", content);
+                if !content.signs.is_empty() {
+                    found.push(Mapped { path: UNNAMED.to_owned(), content });
+                }
             }
         }
         found

@@ -8,6 +8,7 @@ mod architecture;
 mod behaviour;
 mod content;
 mod docs;
+mod evasion;
 mod harness;
 mod input;
 mod lifecycle;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     trials.extend(servers::trials());
     trials.extend(content::trials());
     trials.extend(behaviour::trials());
+    trials.extend(evasion::trials());
     trials.extend(silence::trials());
     trials.extend(lifecycle::trials());
     trials.extend(input::trials());
@@ -31,5 +33,8 @@ fn main() -> ExitCode {
     trials.extend(architecture::trials());
     let conclusion = libtest_mimic::run(&args, trials);
     harness::stop_shared();
+    if !evasion::finish() {
+        return ExitCode::FAILURE;
+    }
     conclusion.exit_code()
 }

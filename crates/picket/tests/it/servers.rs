@@ -20,13 +20,13 @@ use crate::harness::{self, Group, PATIENCE, args_of, is_below, kill, outcome, sh
 /// How to start one server; `servers.yaml` says what each key means.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Server {
-    name: String,
-    start: Vec<String>,
+pub(crate) struct Server {
+    pub(crate) name: String,
+    pub(crate) start: Vec<String>,
     #[serde(default)]
-    files: BTreeMap<String, String>,
+    pub(crate) files: BTreeMap<String, String>,
     #[serde(default)]
-    env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
     #[serde(default = "yes")]
     http: bool,
     #[serde(default)]
@@ -47,12 +47,16 @@ fn yes() -> bool {
     true
 }
 
-pub(crate) fn trials() -> Vec<Trial> {
+/// All rows of `servers.yaml`.
+pub(crate) fn all() -> Vec<Server> {
     let path = harness::root().join("crates/picket/tests/servers.yaml");
     let text = fs::read_to_string(path).unwrap();
-    let servers: Vec<Server> = serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{e}"));
+    serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
-    for (row, server) in servers.into_iter().enumerate() {
+    for (row, server) in all().into_iter().enumerate() {
         for (kind, commands) in [("manage", &server.manage), ("silent", &server.silent)] {
             for (i, command) in commands.iter().enumerate() {
                 let (server, command) = (server.clone(), command.clone());
