@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 PICKET := target/release/picket
 
-.PHONY: help run build test check unit it bench corpus docs man fmt clean setup setup-test
+.PHONY: help run build test check unit it fuzz fuzz-check fuzz-seeds bench evasion corpus docs man fmt clean setup setup-test
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -17,7 +17,7 @@ run: build ## install what is missing, build, watch this machine until Ctrl-C
 build: setup ## build target/release/picket
 	cargo build --release --locked -p picket
 
-test: check unit it ## install what is missing, run every check
+test: check unit fuzz-check it ## install what is missing, run every check
 
 check: setup-test ## formatting, lints, licences of the prose and scripts
 	scripts/check.sh
@@ -25,6 +25,18 @@ check: setup-test ## formatting, lints, licences of the prose and scripts
 unit: setup-test ## unit tests and doc tests of all crates
 	cargo test --locked --workspace --lib --bins
 	cargo test --locked -p picket-detect --test '*'
+
+fuzz-check: setup-test ## hostile bytes for every parser: those that are kept, and changes to them
+	cargo test --locked --profile fuzz -p picket-fuzz
+
+# Seconds for each target; TARGETS="elf mask" for some of them.
+FUZZ_SECONDS ?= 600
+fuzz: export FUZZ_SECONDS := $(FUZZ_SECONDS)
+fuzz: setup-test ## libFuzzer looks for new ones (FUZZ_SECONDS=600 for each parser)
+	scripts/fuzz.sh $(TARGETS)
+
+fuzz-seeds: setup-test ## write the made inputs of fuzz/corpus anew
+	cargo run --locked --profile fuzz -p picket-fuzz --bin picket-fuzz seeds
 
 it: setup-test ## integration tests: real kernel events, real servers
 	scripts/test-servers-setup.sh
@@ -34,6 +46,10 @@ it: setup-test ## integration tests: real kernel events, real servers
 bench: build ## measure, and write docs/figures.md (about 15 minutes)
 	bench/setup.sh
 	cargo run --release --locked -p picket-bench
+
+evasion: setup-test ## run the evasion matrix, write docs/figures.md
+	scripts/test-servers-setup.sh
+	PICKET_EVASION_TABLE=1 cargo test --locked -p picket --test it evasion::
 
 corpus: build ## fetch 5000 Debian packages (4 GB), identify all their programs, write docs/figures.md
 	scripts/corpus.sh

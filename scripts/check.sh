@@ -10,7 +10,7 @@ cargo fmt --all -- --check
 step "C formatting"
 clang-format --dry-run -Werror crates/probe/bpf/*.h crates/probe/bpf/*.c crates/probe/bpf/hook/*.h
 step "Rust lints"
-cargo clippy --locked --workspace --all-targets -- -D warnings
+cargo clippy --locked --workspace --all-targets --features picket-fuzz/libfuzzer -- -D warnings
 step "shell scripts"
 shellcheck scripts/*.sh bench/*.sh .ci/run
 step "licences of the dependencies"

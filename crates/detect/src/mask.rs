@@ -222,19 +222,23 @@ fn word(arg: &str) -> String {
 
 /// `--password=X`, `DB_PASSWORD=X`, `--opt=password=X`.
 fn assignment(arg: &str) -> Option<String> {
-    let (name, value) = arg.split_once('=')?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
-    if value.is_empty() || !name.chars().all(plain) || name.contains("://") {
-        return None;
+    let mut rest = arg;
+    while let Some((name, value)) = rest.split_once('=') {
+        if value.is_empty() || !name.chars().all(plain) || name.contains("://") {
+            return None;
+        }
+        let before = &arg[..arg.len() - value.len()];
+        if is_secret_name(name) {
+            return Some(format!("{before}{MASK}"));
+        }
+        if matches!(name, "--user" | "--proxy-user") && value.contains(':') {
+            return Some(format!("{before}{}", login(value)));
+        }
+        // Further in, there may be another one. As many as someone likes: no recursion.
+        rest = value;
     }
-    if is_secret_name(name) {
-        return Some(format!("{name}={MASK}"));
-    }
-    if matches!(name, "--user" | "--proxy-user") && value.contains(':') {
-        return Some(format!("{name}={}", login(value)));
-    }
-    // Further in, there may be another one.
-    assignment(value).map(|masked| format!("{name}={masked}"))
+    None
 }
 
 /// `user:password@host`, without a scheme.
@@ -442,5 +446,14 @@ mod tests {
         assert_eq!(masked(&["x", "--token", "--other"]), ["x", "--token", "--other"]);
         assert_eq!(masked(&["password", "x"]), ["password", "x"]);
         assert_eq!(masked(&["x", "-p", "80", "-a", "b"]), ["x", "-p", "80", "-a", "b"]);
+    }
+
+    #[test]
+    fn a_text_of_any_length_is_masked() {
+        let long = "a=".repeat(1 << 18);
+        assert_eq!(text(&long), long);
+        assert_eq!(text(&format!("{long}password=s3cret")), format!("{long}password=***"));
+        let long = "a=b ".repeat(1 << 18);
+        assert_eq!(text(&format!("{long}--token s3cret")), format!("{long}--token ***"));
     }
 }

@@ -352,13 +352,16 @@ fn applet(multicall: &Wrapper, mut program: Program, argv0: &str) -> Program {
     program.runtime = Some(multicall.name.clone());
     let mut called = base_name(argv0.trim_start_matches('-')).to_owned();
     // It takes any name that begins with its own for itself, and may be asked for itself again.
+    let mut own = 0;
     while multicall.is(&called) || called.starts_with(&multicall.name) || called.is_empty() {
-        if program.args.is_empty() {
-            called = String::new();
+        let next = program.args.get(own);
+        called = next.map_or("", |next| base_name(next)).to_owned();
+        if next.is_none() {
             break;
         }
-        called = base_name(&program.args.remove(0)).to_owned();
+        own += 1;
     }
+    program.args.drain(..own);
     program.names = vec![called];
     program
 }

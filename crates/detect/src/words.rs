@@ -27,24 +27,26 @@ pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     glob_bytes(pattern.as_bytes(), text.as_bytes())
 }
 
-// Two-pointer matching, linear but for the last star: a hostile name cannot make it slow.
+// Two-pointer matching: when something does not fit, only the last star of each kind is tried on, for
+// whatever an earlier one could do, the last one can do as well. No recursion: neither a hostile
+// name nor a strange pattern can make it slow.
 fn glob_bytes(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
-    let mut retry: Option<(usize, usize, bool)> = None;
-    let mut deep_retry: Option<(usize, usize)> = None;
+    // What follows the star in the pattern, and where in the text it was last tried.
+    let mut shallow: Option<(usize, usize)> = None;
+    let mut deep: Option<(usize, usize, bool)> = None;
     loop {
-        if p < pattern.len() && pattern[p] == b'*' {
-            let deep = pattern.get(p + 1) == Some(&b'*');
-            p += if deep { 2 } else { 1 };
-            if deep {
-                // "**/" also stands for no directory at all.
-                if pattern.get(p) == Some(&b'/') && glob_bytes(&pattern[p + 1..], &text[t..]) {
-                    return true;
-                }
-                deep_retry = Some((p, t));
-                retry = None;
+        if pattern.get(p) == Some(&b'*') {
+            if pattern.get(p + 1) == Some(&b'*') {
+                // "**/" is directories, or none at all: what follows begins where a name begins.
+                let begins = p == 0 || pattern[p - 1] == b'/';
+                let whole_names = begins && pattern.get(p + 2) == Some(&b'/');
+                p += if whole_names { 3 } else { 2 };
+                deep = Some((p, t, whole_names));
+                shallow = None;
             } else {
-                retry = Some((p, t, false));
+                p += 1;
+                shallow = Some((p, t));
             }
             continue;
         }
@@ -56,18 +58,21 @@ fn glob_bytes(pattern: &[u8], text: &[u8]) -> bool {
         if t == text.len() && p == pattern.len() {
             return true;
         }
-        if let Some((rp, rt, _)) = retry.filter(|&(_, rt, _)| rt < text.len() && text[rt] != b'/') {
-            retry = Some((rp, rt + 1, false));
+        if let Some((rp, rt)) = shallow.filter(|&(_, rt)| rt < text.len() && text[rt] != b'/') {
+            shallow = Some((rp, rt + 1));
             (p, t) = (rp, rt + 1);
             continue;
         }
-        if let Some((rp, rt)) = deep_retry.filter(|&(_, rt)| rt < text.len()) {
-            deep_retry = Some((rp, rt + 1));
-            retry = None;
-            (p, t) = (rp, rt + 1);
-            continue;
-        }
-        return false;
+        let further = deep.and_then(|(rp, rt, whole_names)| {
+            let skipped = text[rt..].iter().position(|b| !whole_names || *b == b'/')?;
+            Some((rp, rt + skipped + 1, whole_names))
+        });
+        let Some((rp, rt, _)) = further else {
+            return false;
+        };
+        deep = further;
+        shallow = None;
+        (p, t) = (rp, rt);
     }
 }
 
@@ -111,5 +116,66 @@ mod tests {
         ] {
             assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
         }
+    }
+
+    /// What a glob means, one byte after the other.
+    fn meaning(pattern: &[u8], text: &[u8], begins: bool) -> bool {
+        match pattern {
+            [b'*', b'*', b'/', rest @ ..] if begins => {
+                let dirs = (0..text.len()).filter(|&i| text[i] == b'/');
+                meaning(rest, text, true)
+                    || dirs.into_iter().any(|i| meaning(rest, &text[i + 1..], true))
+            }
+            [b'*', b'*', rest @ ..] => (0..=text.len()).any(|i| meaning(rest, &text[i..], false)),
+            [b'*', rest @ ..] => (0..=text.len())
+                .take_while(|&i| !text[..i].contains(&b'/'))
+                .any(|i| meaning(rest, &text[i..], false)),
+            [byte, rest @ ..] => {
+                text.first() == Some(byte) && meaning(rest, &text[1..], *byte == b'/')
+            }
+            [] => text.is_empty(),
+        }
+    }
+
+    /// All words of these letters, up to this length.
+    fn words(letters: &[u8], longest: u32) -> Vec<Vec<u8>> {
+        let mut all = vec![Vec::new()];
+        for _ in 0..longest {
+            let more: Vec<Vec<u8>> = all
+                .iter()
+                .flat_map(|word: &Vec<u8>| {
+                    letters.iter().map(|l| [word.as_slice(), &[*l]].concat())
+                })
+                .collect();
+            all.extend(more);
+            all.sort_unstable();
+            all.dedup();
+        }
+        all
+    }
+
+    #[test]
+    fn globs_match_what_they_mean() {
+        let texts = words(b"a/", 6);
+        for pattern in words(b"a/*", 6) {
+            for text in &texts {
+                assert_eq!(
+                    glob_bytes(&pattern, text),
+                    meaning(&pattern, text, true),
+                    "{} {}",
+                    String::from_utf8_lossy(&pattern),
+                    String::from_utf8_lossy(text)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_pattern_is_slow() {
+        let text = "a/".repeat(2000);
+        assert!(!glob(&format!("{}z", "**/a/".repeat(40)), &text));
+        assert!(!glob(&format!("{}z", "**a*/".repeat(40)), &text));
+        assert!(!glob(&format!("{}z", "*a".repeat(40)), &"a".repeat(4000)));
+        assert!(glob(&"**/".repeat(1 << 20), ""));
     }
 }

@@ -9,6 +9,8 @@ mod counts;
 mod decode;
 mod error;
 mod filter;
+#[doc(hidden)]
+pub mod fuzz;
 mod kernel;
 mod lineage;
 mod procfs;

@@ -105,9 +105,7 @@ fn ancestor(
     let seeded = id.is_some_and(is_seeded);
     if let Some(image) = &image {
         found.comm = decode::c_text(&image.comm);
-        found.exe = path_of(image, seeded);
-        let args = cut(&image.args, image.args_len);
-        found.args = decode::arguments(&args, !args.ends_with(&[0]));
+        (found.exe, found.args) = told(image, seeded);
     }
     let ask = !moved_on && (image.is_none() || (found.exe.is_none() && !seeded));
     if alive && ask && procfs::is_still(process.pid, process.start_boot_ns) {
@@ -167,6 +165,12 @@ pub(crate) fn memory(skel: &ProbeSkel<'_>, process: ProcessKey) -> Option<Memory
         args_cut,
         seeded,
     })
+}
+
+/// The path and the arguments that an image tells.
+pub(crate) fn told(image: &types::image, seeded: bool) -> (Option<String>, Vec<String>) {
+    let args = cut(&image.args, image.args_len);
+    (path_of(image, seeded), decode::arguments(&args, !args.ends_with(&[0])))
 }
 
 /// The path of an image, if it is known to be that of the file. Only what was asked for was kept:

@@ -196,33 +196,25 @@ impl Elf {
         })
     }
 
-    /// What to read, each byte once: parts that the program cannot write first.
+    /// What to read, each byte once, and in one go what touches: parts that the program cannot
+    /// write first. There may be a thousand parts, and they may overlap in any way.
     pub(crate) fn ranges(&self) -> Vec<Range<u64>> {
-        let mut ranges = Vec::new();
-        for writable in [false, true] {
-            let parts = self.segments.iter().filter(|s| s.writable == writable);
-            for file in parts.map(|s| s.file.clone()) {
-                add(&mut ranges, file);
+        let mut parts: Vec<_> =
+            self.segments.iter().map(|s| (s.file.clone(), s.writable)).collect();
+        parts.sort_unstable_by_key(|(file, _)| file.start);
+        let mut ranges: Vec<(Range<u64>, bool)> = Vec::new();
+        for (file, writable) in parts {
+            match ranges.last_mut() {
+                Some((last, all_writable)) if file.start <= last.end => {
+                    last.end = last.end.max(file.end);
+                    *all_writable &= writable;
+                }
+                _ => ranges.push((file, writable)),
             }
         }
-        ranges
+        ranges.sort_by_key(|(_, writable)| *writable);
+        ranges.into_iter().map(|(file, _)| file).collect()
     }
-}
-
-/// Adds a range without what is covered already.
-fn add(ranges: &mut Vec<Range<u64>>, new: Range<u64>) {
-    let mut rest = vec![new];
-    for old in ranges.iter() {
-        rest = rest
-            .into_iter()
-            .flat_map(|r| {
-                [r.start..r.end.min(old.start), r.start.max(old.end)..r.end]
-                    .into_iter()
-                    .filter(|part| part.start < part.end)
-            })
-            .collect();
-    }
-    ranges.extend(rest);
 }
 
 /// Numbers of a header, in its byte order.
@@ -254,4 +246,33 @@ impl Fields<'_> {
 pub(crate) fn word(elf: &Elf, bytes: &[u8]) -> Option<u64> {
     let fields = Fields { bytes, wide: elf.wide, big_endian: elf.big_endian };
     if fields.wide { fields.u64(0) } else { fields.u32(0).map(u64::from) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranges(parts: &[(u64, u64, bool)]) -> Vec<(u64, u64)> {
+        let segment = |&(start, end, writable)| Segment {
+            file: start..end,
+            address: start,
+            executable: false,
+            writable,
+        };
+        let elf = Elf { segments: parts.iter().map(segment).collect(), ..Elf::default() };
+        elf.ranges().into_iter().map(|range| (range.start, range.end)).collect()
+    }
+
+    #[test]
+    fn each_byte_is_read_once_and_no_part_cuts_another() {
+        assert_eq!(ranges(&[]), []);
+        assert_eq!(ranges(&[(0, 10, false), (0, 10, false)]), [(0, 10)]);
+        assert_eq!(ranges(&[(5, 6, false), (0, 10, false), (10, 20, false)]), [(0, 20)]);
+        assert_eq!(
+            ranges(&[(0, 4, true), (8, 9, false), (20, 30, true)]),
+            [(8, 9), (0, 4), (20, 30)]
+        );
+        // One byte that it cannot write does not part the rest.
+        assert_eq!(ranges(&[(5, 6, false), (0, 10, true)]), [(0, 10)]);
+    }
 }

@@ -125,7 +125,14 @@ impl BuildInfo {
         // A main package without a domain was made for this one build: `xcaddy`, `go run main.go`.
         let local = !self.build.path.split('/').next().unwrap_or_default().contains('.');
         packages.iter().find(own).or_else(|| {
-            let depends = |package: &&String| self.dependencies.iter().any(|d| below(package, d));
+            // The module itself, in any version: its client library is another one.
+            let same = |package: &str, module: &str| {
+                module.strip_prefix(package).is_some_and(|rest| {
+                    rest.is_empty()
+                        || rest.strip_prefix("/v").is_some_and(|v| v.parse::<u32>().is_ok())
+                })
+            };
+            let depends = |package: &&String| self.dependencies.iter().any(|d| same(package, d));
             packages.iter().find(|package| local && depends(package))
         })
     }

@@ -183,21 +183,22 @@ impl Scanner {
             return self.scan_elf(source, head);
         }
         let mut scan = Scan::default();
-        let mut ranges = vec![0..source.len()];
+        let mut range = 0..source.len();
         if head.starts_with(b"#!") {
             scan.content.kind = FileKind::Script;
-            ranges = vec![0..source.len().min(LARGEST_SCRIPT)];
+            range.end = range.end.min(LARGEST_SCRIPT);
         } else if archive::is_archive(head) {
             scan.content.kind = FileKind::Archive;
             match archive::directory(source) {
-                Ok(range) => ranges = vec![range],
+                Ok(directory) => range = directory,
                 Err(problem) => scan.content.problem = Some(problem),
             }
         }
-        let findings = self.look(source, &ranges);
+        let ranges = std::slice::from_ref(&range);
+        let findings = self.look(source, ranges);
         scan.bytes = findings.bytes;
         scan.content.problem = scan.content.problem.or_else(|| findings.problem.clone());
-        scan.content.signs = self.signs(&findings, About::default(), source, &ranges);
+        scan.content.signs = self.signs(&findings, About::default(), source, ranges);
         scan
     }
 
@@ -207,7 +208,7 @@ impl Scanner {
             .unwrap_or_else(|problem| Elf { problem: Some(problem), ..Elf::default() });
         let mut ranges = elf.ranges();
         if ranges.is_empty() {
-            ranges = vec![0..source.len()];
+            ranges.push(0..source.len());
         }
         let findings = self.look(source, &ranges);
         let go = findings.go_at.iter().find_map(|at| go::read(source, &elf, *at));
@@ -286,10 +287,10 @@ impl Scanner {
                         }
                     }
                     Mark::Crate => {
-                        if let Some((name, version)) = crate_of(&bytes[end..]) {
-                            if findings.crates.len() < 4096 {
-                                findings.crates.insert(name, version);
-                            }
+                        if let Some((name, version)) = crate_of(&bytes[end..])
+                            && findings.crates.len() < 4096
+                        {
+                            findings.crates.insert(name, version);
                         }
                     }
                     Mark::Upx => findings.upx = true,
@@ -311,11 +312,13 @@ impl Scanner {
         let shown = |i: usize| own[i].is_some() && self.stands_on(i, &own, 0);
         let mut signs: Vec<Sign> =
             (0..own.len()).filter(|i| shown(*i)).filter_map(|i| own[i].clone()).collect();
+        // One file can hold the texts of every program there is: they share what may be read.
+        let mut budget = LARGEST;
         for sign in &mut signs {
             let known = self.programs.iter().find(|k| k.kind == sign.kind && k.name == sign.name);
             let prefixes = known.map_or(&[][..], |known| &known.signature.version);
             if sign.version.is_none() && !prefixes.is_empty() {
-                sign.version = version_behind(source, ranges, prefixes);
+                sign.version = version_behind(source, ranges, prefixes, &mut budget);
             }
         }
         signs
@@ -396,24 +399,25 @@ fn crate_of(bytes: &[u8]) -> Option<(String, String)> {
     None
 }
 
-/// The number behind one of these texts.
+/// The number behind one of these texts. What is read goes off the budget.
 fn version_behind(
     source: &mut dyn Source,
     ranges: &[Range<u64>],
     prefixes: &[String],
+    budget: &mut u64,
 ) -> Option<String> {
     let finders: Vec<_> =
         prefixes.iter().map(|p| memchr::memmem::Finder::new(p.as_bytes())).collect();
     let overlap = prefixes.iter().map(String::len).max()? + VERSION;
     let mut buffer = vec![0; CHUNK + overlap];
-    let mut budget = LARGEST;
     let mut best = None;
     for range in ranges {
         let mut at = range.start;
-        while at < range.end && budget > 0 {
+        while at < range.end && *budget > 0 {
             let want = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(buffer.len());
             let got = source.read_at(at, &mut buffer[..want]).ok()?;
             let bytes = &buffer[..got];
+            *budget = budget.saturating_sub(got.min(CHUNK) as u64);
             for (finder, prefix) in finders.iter().zip(prefixes) {
                 let found =
                     finder.find_iter(bytes).filter_map(|i| version(&bytes[i + prefix.len()..]));
@@ -428,7 +432,6 @@ fn version_behind(
                 break;
             }
             at += CHUNK as u64;
-            budget = budget.saturating_sub(CHUNK as u64);
         }
     }
     best

@@ -36,7 +36,6 @@ pub(crate) fn by_whom(
 }
 
 /// Bits of information in a byte of what can be executed, measured on blocks spread over it.
-#[expect(clippy::cast_precision_loss, reason = "counts of a few thousand bytes")]
 fn entropy(source: &mut dyn Source, elf: &Elf) -> Option<f64> {
     let parts = elf.segments.iter().filter(|s| s.executable).map(|s| &s.file);
     let part = parts.max_by_key(|file| file.end - file.start)?;
@@ -56,7 +55,7 @@ fn entropy(source: &mut dyn Source, elf: &Elf) -> Option<f64> {
             counts[usize::from(*byte)] += 1;
             total += 1;
         }
-        at += step;
+        at = at.saturating_add(step);
     }
     let total = f64::from(total.max(1));
     let bits = counts.iter().filter(|c| **c > 0).map(|c| {

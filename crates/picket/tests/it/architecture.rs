@@ -83,6 +83,7 @@ fn sources(dir: &Path) -> Vec<PathBuf> {
 fn all_sources() -> Vec<PathBuf> {
     let mut all = sources(&root().join("crates"));
     all.extend(sources(&root().join("bench")));
+    all.extend(sources(&root().join("fuzz")));
     assert!(all.len() > 60);
     all
 }

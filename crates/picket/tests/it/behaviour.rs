@@ -280,7 +280,7 @@ fn library_server() {
         .map(|name| format!("/usr/lib/{}-linux-gnu/{name}", std::env::consts::ARCH))
         .into_iter()
         .find(|path| fs::exists(path).unwrap())
-        .expect("libcivetweb1 is installed by scripts/test-servers-setup.sh");
+        .unwrap_or_else(|| panic!("libcivetweb1 is installed by scripts/test-servers-setup.sh"));
     let port = free_port();
     let sensor = sensor();
     let at = format!("127.0.0.1:{port}");

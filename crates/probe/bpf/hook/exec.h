@@ -84,9 +84,9 @@ static __always_inline __u64 writable_layer(struct super_block *sb)
 	struct ovl_layer *layers = BPF_CORE_READ(overlay, layers);
 	struct vfsmount *mnt = BPF_CORE_READ(layers, mnt);
 	if (!mnt) /* nothing is written to it: the layer below, then */
-		mnt = BPF_CORE_READ((struct ovl_layer *)((void *)layers +
-							 bpf_core_type_size(struct ovl_layer)),
-				    mnt);
+		mnt = BPF_CORE_READ(
+			(struct ovl_layer *)((void *)layers + bpf_core_type_size(struct ovl_layer)),
+			mnt);
 	return BPF_CORE_READ(mnt, mnt_sb, s_magic);
 }
 
