@@ -158,57 +158,58 @@ install_npm() {
 
 # apt as it is, but with sources and backports, and with lists of its own.
 own_apt() {
-  local apt=$base/apt
-  mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+  local own=$base/apt
+  mkdir -p "$own/lists/partial" "$own/cache/archives/partial"
   # The mirror that this machine uses anyway.
   local mirror
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: Debian' | head -1)
+  # shellcheck disable=SC2016 # apt expands it
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: Debian' | sed -n 1p)
   [[ -n $mirror ]] || fail "apt knows no mirror of Debian"
-  cat >"$apt/debian.sources" <<END
+  cat >"$own/debian.sources" <<END
 Types: deb deb-src
 URIs: $mirror
 Suites: bookworm bookworm-backports
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 END
-  cat >"$apt/apt.conf" <<END
-Dir::Etc::sourcelist "$apt/debian.sources";
+  cat >"$own/apt.conf" <<END
+Dir::Etc::sourcelist "$own/debian.sources";
 Dir::Etc::sourceparts "-";
-Dir::State::lists "$apt/lists";
-Dir::Cache "$apt/cache";
+Dir::State::lists "$own/lists";
+Dir::Cache "$own/cache";
 APT::Sandbox::User "root";
 Acquire::Retries "3";
 END
-  export APT_CONFIG=$apt/apt.conf
+  export APT_CONFIG=$own/apt.conf
 }
 
 # Unpacks Debian packages below target/test-servers/deb, and builds static servers there.
 unpack_evasion() (
-  local deb=$base/deb stamp=$base/deb/picket.stamp wanted="${unpacked[*]} ${backports[*]} ${sources[*]} 1"
+  local tree=$base/deb stamp=$base/deb/picket.stamp wanted="${unpacked[*]} ${backports[*]} ${sources[*]} 1"
   [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && return
-  say "unpacking into ${deb#"$root"/}: ${unpacked[*]} ${backports[*]}"
-  rm -rf "$deb"
-  mkdir -p "$deb/packages" "$deb/src"
+  say "unpacking into ${tree#"$root"/}: ${unpacked[*]} ${backports[*]}"
+  rm -rf "$tree"
+  mkdir -p "$tree/packages" "$tree/src"
   own_apt
   quietly apt-get --quiet update
-  cd "$deb/packages"
+  cd "$tree/packages"
   quietly apt-get --quiet download "${unpacked[@]}" "${backports[@]}"
-  local package
-  for package in *.deb; do dpkg-deb --extract "$package" "$deb"; done
-  cd "$deb/src"
+  local file
+  for file in *.deb; do dpkg-deb --extract "$file" "$tree"; done
+  cd "$tree/src"
   quietly apt-get --quiet source --download-only --tar-only "${sources[@]}"
   local archive
   for archive in *.orig.tar.gz; do tar -xzf "$archive"; done
   # Its specs name the place where it would be installed.
-  sed "s,/usr/lib/x86_64-linux-musl,$deb&,g; s,/usr/include/x86_64-linux-musl,$deb&,g" \
-    "$deb/usr/lib/x86_64-linux-musl/musl-gcc.specs" >"$deb/musl.specs"
-  mkdir -p "$deb/static"
-  local musl=(gcc -specs "$deb/musl.specs" -O2 -w -static)
-  cd "$deb/src"/micro?httpd*/
-  quietly "${musl[@]}" -o "$deb/static/micro_httpd" micro_httpd.c
-  cd "$deb/src"/mini?httpd*/
+  sed "s,/usr/lib/x86_64-linux-musl,$tree&,g; s,/usr/include/x86_64-linux-musl,$tree&,g" \
+    "$tree/usr/lib/x86_64-linux-musl/musl-gcc.specs" >"$tree/musl.specs"
+  mkdir -p "$tree/static"
+  local musl=(gcc -specs "$tree/musl.specs" -O2 -w -static)
+  cd "$tree/src"/micro?httpd*/
+  quietly "${musl[@]}" -o "$tree/static/micro_httpd" micro_httpd.c
+  cd "$tree/src"/mini?httpd*/
   quietly make mime_encodings.h mime_types.h
-  quietly gcc -O2 -w -static -o "$deb/static/mini_httpd" mini_httpd.c match.c tdate_parse.c -lcrypt
+  quietly gcc -O2 -w -static -o "$tree/static/mini_httpd" mini_httpd.c match.c tdate_parse.c -lcrypt
   printf '%s\n' "$wanted" >"$stamp"
 )
 
