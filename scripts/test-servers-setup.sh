@@ -185,8 +185,8 @@ END
 
 # Unpacks Debian packages below target/test-servers/deb, and builds static servers there.
 unpack_evasion() (
-  local tree=$base/deb stamp=$base/deb/picket.stamp wanted="${unpacked[*]} ${backports[*]} ${sources[*]} 1"
-  [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && return
+  local tree=$base/deb stamp=$base/deb/picket.stamp all="${unpacked[*]} ${backports[*]} ${sources[*]} 1"
+  [[ -f $stamp && $(<"$stamp") == "$all" ]] && return
   say "unpacking into ${tree#"$root"/}: ${unpacked[*]} ${backports[*]}"
   rm -rf "$tree"
   mkdir -p "$tree/packages" "$tree/src"
@@ -210,7 +210,7 @@ unpack_evasion() (
   cd "$tree/src"/mini?httpd*/
   quietly make mime_encodings.h mime_types.h
   quietly gcc -O2 -w -static -o "$tree/static/mini_httpd" mini_httpd.c match.c tdate_parse.c -lcrypt
-  printf '%s\n' "$wanted" >"$stamp"
+  printf '%s\n' "$all" >"$stamp"
 )
 
 mkdir -p "$base"
