@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde::Deserialize;
 
@@ -42,19 +43,19 @@ pub(super) struct Row {
     pub(super) stdin: bool,
     #[serde(default)]
     pub(super) except: BTreeMap<String, String>,
-    /// Files from servers.yaml.
-    #[serde(skip)]
+    #[serde(default)]
+    pub(super) script_as: Option<String>,
+    #[serde(default)]
+    links: BTreeMap<String, String>,
+    #[serde(default)]
+    prepare: Option<String>,
+    #[serde(default)]
     files: BTreeMap<String, String>,
 }
 
 impl Row {
     pub(super) fn args(&self) -> &[String] {
         self.args.as_deref().unwrap_or_default()
-    }
-
-    /// The files that are written for it.
-    pub(super) fn files(&self) -> impl Iterator<Item = &String> {
-        self.files.keys()
     }
 }
 
@@ -67,7 +68,7 @@ pub(super) fn all() -> Vec<Row> {
     for row in &mut rows {
         let server = servers.iter().find(|s| s.name == row.name);
         if let Some(server) = server {
-            row.files.clone_from(&server.files);
+            row.files.extend(server.files.clone());
             for (name, value) in &server.env {
                 row.env.entry(name.clone()).or_insert_with(|| value.clone());
             }
@@ -97,6 +98,14 @@ impl Place {
             let path = place.path(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, place.fill(text)).unwrap();
+        }
+        for (name, target) in &row.links {
+            symlink(place.fill(target), place.path(name)).unwrap();
+        }
+        if let Some(text) = &row.prepare {
+            let out =
+                Command::new("sh").args(["-c", text]).current_dir(place.dir()).output().unwrap();
+            assert!(out.status.success(), "{text}: {}", String::from_utf8_lossy(&out.stderr));
         }
         place.env = row.env.iter().map(|(n, v)| (n.clone(), place.fill(v))).collect();
         place

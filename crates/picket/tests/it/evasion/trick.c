@@ -5,6 +5,7 @@
 //
 // AUX is a file where the pid is written (`fork`, `namespaces`), a new root (`chroot`), a directory
 // (`overlay`), what is mounted (`bind`), or a time in milliseconds (`short`); else it is not used.
+// With `held-` before HOW, the process stays for a second where it executed its program.
 // With -DPRELOAD it is a library that renames the process that loads it.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -26,26 +28,30 @@
 #include <unistd.h>
 
 #ifdef PRELOAD
-__attribute__((constructor)) static void rename_this_process(void) {
+__attribute__((constructor)) static void rename_this_process(void)
+{
 	prctl(PR_SET_NAME, "kworker/0:1");
 }
 #else
 
 extern char **environ;
 
-static void fail(const char *what) {
+static void fail(const char *what)
+{
 	fprintf(stderr, "trick: %s: %s\n", what, strerror(errno));
 	_exit(126);
 }
 
-static int must(int result, const char *what) {
+static int must(int result, const char *what)
+{
 	if (result < 0)
 		fail(what);
 	return result;
 }
 
 // Somebody may just be about to close the file that he wrote, so this is patient.
-static void run(int dir, const char *path, char **argv, int flags) {
+static void run(int dir, const char *path, char **argv, int flags)
+{
 	for (int i = 0; i < 1000; i++) {
 		syscall(SYS_execveat, dir, path, argv, environ, flags);
 		if (errno != ETXTBSY)
@@ -55,7 +61,8 @@ static void run(int dir, const char *path, char **argv, int flags) {
 	fail(path);
 }
 
-static void in_memory(const char *path, char **argv) {
+static void in_memory(const char *path, char **argv)
+{
 	int from = must(open(path, O_RDONLY | O_CLOEXEC), path);
 	int to = must(memfd_create("kworkerd", MFD_CLOEXEC), "memfd_create");
 	struct stat stat;
@@ -70,7 +77,8 @@ static void in_memory(const char *path, char **argv) {
 }
 
 // Somebody who acts the moment this process has executed its program.
-static void afterwards(const char *unlink_this, int milliseconds) {
+static void afterwards(const char *unlink_this, int milliseconds)
+{
 	int ends[2];
 	pid_t self = getpid();
 	must(pipe2(ends, O_CLOEXEC), "pipe2");
@@ -95,7 +103,39 @@ static void afterwards(const char *unlink_this, int milliseconds) {
 	_exit(0);
 }
 
-static void write_pid(const char *path, pid_t pid) {
+// Somebody who holds this process for a while once it has executed its program.
+static void held(int milliseconds)
+{
+	int ready[2];
+	pid_t self = getpid();
+	char byte = 0;
+	must(pipe2(ready, O_CLOEXEC), "pipe2");
+	pid_t child = must(fork(), "fork");
+	if (child == 0) {
+		if (must(fork(), "fork") > 0)
+			_exit(0);
+		int status = 0;
+		must(ptrace(PTRACE_SEIZE, self, NULL, PTRACE_O_TRACEEXEC), "ptrace");
+		must(write(ready[1], &byte, 1), "write");
+		while (waitpid(self, &status, __WALL) == self && WIFSTOPPED(status)) {
+			if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8)) {
+				usleep(milliseconds * 1000);
+				break;
+			}
+			// A signal, of its child's end for one: handed on.
+			ptrace(PTRACE_CONT, self, NULL, (long)WSTOPSIG(status));
+		}
+		_exit(0);
+	}
+	int status;
+	must(waitpid(child, &status, 0), "waitpid");
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1)
+		fail("ptrace");
+}
+
+static void write_pid(const char *path, pid_t pid)
+{
 	char name[4096];
 	snprintf(name, sizeof(name), "%s.new", path);
 	FILE *file = fopen(name, "we");
@@ -106,27 +146,31 @@ static void write_pid(const char *path, pid_t pid) {
 	must(rename(name, path), path);
 }
 
-static void *in_a_thread(void *words) {
+static void *in_a_thread(void *words)
+{
 	char **argv = words;
 	run(AT_FDCWD, argv[0], argv + 1, 0);
 	return NULL;
 }
 
-static void own_mounts(void) {
+static void own_mounts(void)
+{
 	must(unshare(CLONE_NEWNS), "unshare");
 	must(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount /");
 }
 
-static void overlay(const char *dir) {
+static void overlay(const char *dir)
+{
 	char options[3 * 4096], merged[4096];
 	own_mounts();
 	snprintf(merged, sizeof(merged), "%s/merged", dir);
-	snprintf(options, sizeof(options), "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", dir,
-		 dir, dir);
+	snprintf(options, sizeof(options), "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work",
+		 dir, dir, dir);
 	must(mount("overlay", merged, "overlay", 0, options), "mount overlay");
 }
 
-static void namespaces(const char *pid_file) {
+static void namespaces(const char *pid_file)
+{
 	must(unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS), "unshare");
 	pid_t child = must(fork(), "fork");
 	if (child > 0) {
@@ -136,15 +180,22 @@ static void namespaces(const char *pid_file) {
 		_exit(0);
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	held(1000);
 	must(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount /");
 	must(mount("proc", "/proc", "proc", 0, NULL), "mount /proc");
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
 	if (argc < 5)
 		return 2;
 	const char *how = argv[1], *aux = argv[2], *path = argv[3];
 	char **words = argv + 4;
+	if (!strncmp(how, "held-", 5)) {
+		how += 5;
+		if (strcmp(how, "namespaces"))
+			held(1000);
+	}
 	if (!strcmp(how, "memfd")) {
 		in_memory(path, words);
 	} else if (!strcmp(how, "execveat")) {
@@ -173,6 +224,8 @@ int main(int argc, char **argv) {
 	} else if (!strcmp(how, "chroot")) {
 		must(chroot(aux), "chroot");
 		must(chdir("/"), "chdir");
+	} else if (!strcmp(how, "alone")) {
+		must(unshare(CLONE_NEWNET), "unshare");
 	} else if (!strcmp(how, "bind")) {
 		own_mounts();
 		must(mount(aux, path, NULL, MS_BIND, NULL), "mount --bind");
