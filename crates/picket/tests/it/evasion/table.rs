@@ -60,21 +60,19 @@ fn path() -> PathBuf {
     harness::root().join("crates/picket/tests/it/evasion.expect")
 }
 
-/// The states that `evasion.expect` holds: column, then row.
-pub(super) fn expected() -> BTreeMap<String, BTreeMap<String, State>> {
+/// The states that `evasion.expect` holds: column, then row. Where a race decides, several are fine.
+pub(super) fn expected() -> BTreeMap<String, BTreeMap<String, Vec<State>>> {
     let text = fs::read_to_string(path()).unwrap_or_default();
     let mut lines = text.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty());
     let columns: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().skip(1).collect();
-    let mut table: BTreeMap<String, BTreeMap<String, State>> = BTreeMap::new();
+    let mut table: BTreeMap<String, BTreeMap<String, Vec<State>>> = BTreeMap::new();
     for line in lines {
         let mut words = line.split_whitespace();
         let row = words.next().unwrap_or_default();
         for (column, word) in columns.iter().zip(words) {
             if word != "." {
-                table
-                    .entry((*column).to_owned())
-                    .or_default()
-                    .insert(row.to_owned(), State::of(word));
+                let states = word.split('|').map(State::of).collect();
+                table.entry((*column).to_owned()).or_default().insert(row.to_owned(), states);
             }
         }
     }
@@ -85,13 +83,19 @@ pub(super) fn expected() -> BTreeMap<String, BTreeMap<String, State>> {
 pub(super) fn update(rows: &[String], run: &Columns) {
     let mut table = expected();
     for (column, cells) in run {
-        let states = cells.iter().map(|(row, o)| (row.clone(), o.state.clone()));
-        table.insert(column.clone(), states.collect());
+        let column = table.entry(column.clone()).or_default();
+        column.retain(|row, _| cells.contains_key(row));
+        for (row, outcome) in cells {
+            let states = column.entry(row.clone()).or_default();
+            if !states.contains(&outcome.state) {
+                *states = vec![outcome.state.clone()];
+            }
+        }
     }
     let mut text = String::from(
         "# What every cell of the evasion matrix must come to: servers × tricks (evasion/tricks.rs).\n\
          # ok: found; mask: found, but the lying name is not told; name: found as something else;\n\
-         # MISS: not found; -: the trick cannot be played with this server.\n\
+         # MISS: not found; -: the trick cannot be played with this server; a|b: a race decides.\n\
          # Written by: PICKET_UPDATE=1 cargo test -p picket --test it evasion::\n\n",
     );
     let width = rows.iter().map(String::len).max().unwrap_or_default();
@@ -104,7 +108,9 @@ pub(super) fn update(rows: &[String], run: &Columns) {
         let _ = write!(text, "{row:<width$}");
         for (column, _) in TRICKS {
             let state = table.get(*column).and_then(|cells| cells.get(row));
-            let _ = write!(text, " {:<w$}", state.map_or(".", State::word), w = column.len());
+            let words: Vec<&str> = state.into_iter().flatten().map(State::word).collect();
+            let word = if words.is_empty() { ".".to_owned() } else { words.join("|") };
+            let _ = write!(text, " {word:<w$}", w = column.len());
         }
         text.truncate(text.trim_end().len());
         text.push('\n');

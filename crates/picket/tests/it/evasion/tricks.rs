@@ -238,7 +238,7 @@ impl Cellar<'_> {
         command
             .current_dir(self.place.dir())
             .envs(self.place.env.iter().map(|(name, value)| (name, value)))
-            .env("PICKET_EVASION", &self.tools.base)
+            .env("PICKET_EVASION", self.place.dir())
             .stdin(if self.row.stdin { Stdio::piped() } else { Stdio::null() })
             .stdout(out.try_clone().unwrap())
             .stderr(out);
