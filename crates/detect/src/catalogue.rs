@@ -90,6 +90,9 @@ pub struct Server {
     /// options followed by the code given with `-c`, `-e` or the like.
     #[serde(default)]
     pub code: Vec<Vec<String>>,
+    /// Whether `code` says nothing of a script: what that does depends on its arguments.
+    #[serde(default)]
+    pub inline_only: bool,
     /// Options of the runtime itself that tell the server: `-S`, `-Dcatalina.base=*`.
     #[serde(default)]
     pub options: Vec<String>,
@@ -266,7 +269,7 @@ pub struct Catalogue {
 /// The name of a server that nobody knows.
 pub const UNKNOWN: &str = "unknown";
 const UNKNOWN_SERVER: &str =
-    "{name: unknown, title: a web server that nobody knows, role: web, samples: []}";
+    "{name: unknown, title: an unknown web server, role: web, samples: []}";
 
 /// The file that says how command lines are taken apart.
 pub const UNWRAP_FILE: &str = "unwrap.yaml";
@@ -420,11 +423,14 @@ impl Catalogue {
                 }
             }
         }
-        let wrappers = self.unwrap.loaders.iter().chain(&self.unwrap.multicall);
-        let wrappers = wrappers.map(|w| (&w.name, &w.content));
-        let runtimes = self.unwrap.runtimes.iter().map(|r| (&r.name, &r.content));
+        // What makes no sense is left out, and the layer stays known by its name.
+        let unwrap = &mut self.unwrap;
+        let wrappers = unwrap.loaders.iter_mut().chain(&mut unwrap.multicall);
+        let wrappers = wrappers.map(|w| (&w.name, &mut w.content));
+        let runtimes = unwrap.runtimes.iter_mut().map(|r| (&r.name, &mut r.content));
         for (name, content) in wrappers.chain(runtimes) {
             if let Some(Err(message)) = content.as_ref().map(|c| c.check(false)) {
+                *content = None;
                 errors.push(ParseError::line(UNWRAP_FILE, 1, format!("{name:?}: {message}")));
             }
         }

@@ -17,7 +17,6 @@ use crate::identify::Identity;
 use crate::launcher::launcher;
 use crate::mask;
 use crate::recipe::Recipe;
-use crate::words::base_name;
 
 /// What the engine must know of its surroundings.
 #[derive(Debug, Clone)]
@@ -52,8 +51,6 @@ struct Known {
     importance: Severity,
     server: ServerInfo,
     listen: Vec<Listener>,
-    /// The name of the file that it runs.
-    program: String,
     /// It was seen answering in HTTP.
     answered: bool,
 }
@@ -120,15 +117,10 @@ impl Engine {
         self.known(listen).is_some()
     }
 
-    /// The detection that a listener belongs to. A process that has executed something else since
-    /// is none of it.
+    /// The detection that a listener belongs to: of its process, or of a parent that runs the same.
     fn known(&self, listen: &Listen) -> Option<ProcessKey> {
-        let same = |known: &Known| {
-            let program = listen.program.as_deref();
-            program.is_none_or(|program| known.program.starts_with(program))
-        };
         let line = std::iter::once(listen.key()).chain(listen.parents.iter().copied());
-        line.into_iter().find(|key| self.servers.get(key).is_some_and(same))
+        line.into_iter().find(|key| self.servers.contains_key(key))
     }
 
     /// What every recipe makes of an execution, and what to remember of it.
@@ -151,7 +143,6 @@ impl Engine {
                 importance: detection.recipe.importance,
                 server: detection.server.clone(),
                 listen: Vec::new(),
-                program: base_name(&exec.process.exe.path).to_owned(),
                 answered: false,
             });
             known.ids.push(detection.id.clone());

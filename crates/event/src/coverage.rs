@@ -44,8 +44,9 @@ pub struct Lost {
     pub queue: u64,
     /// On the way out.
     pub sink: u64,
-    /// Executions whose file nobody could read before its process ended, and whose name says
-    /// nothing; the file's next execution is looked at again.
+    /// What may have been a server, and nobody could tell: executions whose file could not be read
+    /// before the process ended and whose name says nothing, interpreters and tools with more
+    /// arguments than are taken, listeners that nobody had the time to look into.
     #[serde(default)]
     pub unread: u64,
 }

@@ -1,13 +1,14 @@
 //! What runs, listed in one place: probe → examine → engine → sink, with signals and coverage
 //! beside it.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use detect::engine::Engine;
+use detect::plan::Verdict;
 use event::{Behaviour, Coverage, Event, Exec, Listen, Lost, Record, Stamp, State, Window};
 use probe::{Clock, Counts, Probe, Reader, Seen};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -28,6 +29,8 @@ const LINEAGE: &str = "the kernel could not keep the lineage of every process";
 const TICK: Duration = Duration::from_secs(1);
 /// How long an event may wait for room before the signals are looked at again.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// Executions of packed programs that are kept until they listen.
+const MOST_PACKED: usize = 256;
 /// How long files may be read after the end was asked for.
 const LAST_LOOKS: Duration = Duration::from_secs(2);
 /// How long a canary may take to be seen.
@@ -62,6 +65,8 @@ struct Pipeline<'p> {
     ending: bool,
     /// It was said that answers cannot be heard.
     said_deaf: bool,
+    /// Executions of packed programs, the latest.
+    packed: VecDeque<Exec>,
     coverage: Watch,
 }
 
@@ -108,6 +113,7 @@ pub(crate) fn run(
         started,
         ending: false,
         said_deaf: false,
+        packed: VecDeque::new(),
         coverage: Watch {
             state: if disabled.is_empty() { State::Full } else { State::Degraded },
             reasons: disabled,
@@ -261,6 +267,7 @@ impl Pipeline<'_> {
                     self.reader.remember(&file, verdict)?;
                 }
                 exec.process.user = self.users.name(&exec.process);
+                self.note_doubts(&exec);
                 let boot_ns = exec.boot_ns;
                 (Event::Exec { host, exec }, Some(boot_ns))
             }
@@ -307,8 +314,40 @@ impl Pipeline<'_> {
         self.look(listen, listen.time, None);
     }
 
+    /// What an execution leaves open, and may matter later.
+    fn note_doubts(&mut self, exec: &Exec) {
+        let catalogue = self.engine.catalogue();
+        let process = &exec.process;
+        let packed = process.exe.content.as_ref().is_some_and(|c| c.packed.is_some());
+        if !packed && !process.args_truncated || catalogue.identify(process).is_some() {
+            return;
+        }
+        // An interpreter or a tool, and the words that would tell come too late.
+        if process.args_truncated && catalogue.verdict(exec) == Some(Verdict::Watch) {
+            self.queue.cut();
+        }
+        if packed {
+            if self.packed.len() >= MOST_PACKED {
+                self.packed.pop_front();
+            }
+            self.packed.push_back(exec.clone());
+        }
+    }
+
+    /// What is known of a process that listens: what its execution told, if its file is packed,
+    /// since it may have rewritten its arguments by now; else what it is now.
+    fn execution_of(&self, listen: &Listen) -> Option<Exec> {
+        let same = |exec: &&Exec| {
+            let name = exec.process.exe.path.rsplit('/').next().unwrap_or_default();
+            exec.process.key() == listen.key()
+                && listen.program.as_deref().is_none_or(|program| name.starts_with(program))
+        };
+        let packed = self.packed.iter().rev().find(same).cloned();
+        packed.or_else(|| self.reader.recover(listen.pid, listen.start_boot_ns))
+    }
+
     fn look(&mut self, listen: &Listen, time: Stamp, answered: Option<String>) {
-        let Some(exec) = self.reader.recover(listen.pid, listen.start_boot_ns) else { return };
+        let Some(exec) = self.execution_of(listen) else { return };
         self.queue.look(Box::new(Behaviour {
             time,
             exec: Box::new(exec),
@@ -359,8 +398,8 @@ impl Pipeline<'_> {
         };
         self.coverage.state = State::Degraded;
         sink::log(&format!(
-            "coverage degraded: lost {} events in the kernel, {} in the queue; {} programs ended \
-             before anyone could read them",
+            "coverage degraded: lost {} events in the kernel, {} in the queue; {} programs could not \
+             be read",
             more.kernel, more.queue, more.unread
         ));
         self.say_coverage(more, from)
@@ -405,8 +444,8 @@ impl Pipeline<'_> {
         };
         if !lost.is_zero() {
             sink::log(&format!(
-                "lost {} events in the kernel, {} in the queue since the start; {} programs ended \
-                 before anyone could read them",
+                "lost {} events in the kernel, {} in the queue since the start; {} programs could not \
+                 be read",
                 lost.kernel, lost.queue, lost.unread
             ));
         }

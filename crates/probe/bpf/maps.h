@@ -13,6 +13,12 @@ struct {
 	__uint(max_entries, 2 << 20);
 } execs SEC(".maps");
 
+/* Long arguments: they may lack room, the fact of an execution may not. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} pieces SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 256 << 10);

@@ -10,6 +10,8 @@
 #define NAME_LEN 256 /* NAME_MAX and its NUL */
 #define PATH_LEN 4096
 #define ARGS_LEN 8192
+#define PIECE_LEN 8192 /* of the arguments that follow; at most PIECES of them: 128 KiB in all */
+#define PIECES 15
 #define DEEPEST 64 /* path components that are followed */
 #define IMAGE_NAME 32
 #define IMAGE_PATH 128
@@ -36,6 +38,15 @@
 #define WHY_NAME 1
 #define WHY_FILE 2
 #define WHY_UNKNOWN 3
+
+/* Arguments beyond ARGS_LEN. Pieces are sent before the record that they belong to, which is
+ * known by CPU and number. */
+struct args_piece {
+	__u64 seq;
+	__u32 cpu;
+	__u32 len;
+	char bytes[PIECE_LEN];
+};
 
 /* What is known of a file; values of the map `files` */
 #define VERDICT_BENIGN 1
@@ -116,6 +127,8 @@ struct exec_head {
 	__u32 interpreter_len;
 	__u32 args_len;
 	__u32 tail_len;
+	__u32 more_args; /* bytes in the pieces that were sent before */
+	__u32 all_args;	 /* bytes of all arguments */
 	char comm[COMM_LEN];
 };
 
@@ -197,6 +210,7 @@ struct counters {
 	__u64 lost_lineage; /* a process or an image could not be kept */
 	__u64 answer_seq;
 	__u64 lost_answers;
+	__u64 lost_args; /* no room for the rest of the arguments */
 };
 
 #endif

@@ -21,6 +21,8 @@ pub struct Counts {
     pub lost_listens: u64,
     /// Answers of servers that found no room in theirs.
     pub lost_answers: u64,
+    /// Executions of which arguments beyond the first 8 KiB found no room.
+    pub lost_args: u64,
     /// Runs of a hook that the kernel skipped.
     pub skipped: u64,
     /// Processes or images that lineage could not keep.
@@ -32,7 +34,7 @@ pub struct Counts {
 impl Counts {
     /// Everything that was lost in the kernel.
     pub fn lost(&self) -> u64 {
-        self.lost_execs + self.lost_listens + self.lost_answers + self.skipped
+        self.lost_execs + self.lost_listens + self.lost_answers + self.lost_args + self.skipped
     }
 }
 
@@ -53,6 +55,7 @@ pub(crate) fn read(skel: &ProbeSkel<'_>) -> Result<Counts, Error> {
         sum.lost_execs += cpu.lost_execs;
         sum.lost_listens += cpu.lost_listens;
         sum.lost_answers += cpu.lost_answers;
+        sum.lost_args += cpu.lost_args;
         sum.lost_lineage += cpu.lost_lineage;
         if cpu.last_lost != 0 {
             let (first, last) = sum.lost_window.unwrap_or((u64::MAX, 0));

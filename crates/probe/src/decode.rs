@@ -73,8 +73,24 @@ pub(crate) struct Decoded {
     pub(crate) args_unreadable: bool,
 }
 
-/// Decodes an execution; `None` if the bytes are none.
-pub(crate) fn exec(bytes: &[u8], clock: &Clock) -> Option<Decoded> {
+/// A piece of arguments: the CPU and number of the record it belongs to, and its bytes.
+pub(crate) fn piece(bytes: &[u8]) -> Option<((u32, u64), &[u8])> {
+    let number = |at: usize, len: usize| bytes.get(at..at + len);
+    let seq = u64::from_ne_bytes(number(0, 8)?.try_into().ok()?);
+    let cpu = u32::from_ne_bytes(number(8, 4)?.try_into().ok()?);
+    let len = u32::from_ne_bytes(number(12, 4)?.try_into().ok()?);
+    Some(((cpu, seq), bytes.get(16..)?.get(..len as usize)?))
+}
+
+/// The CPU and number of an execution; `None` if the bytes are none.
+pub(crate) fn number(bytes: &[u8]) -> Option<(u32, u64)> {
+    let head: types::exec_head = read(bytes)?;
+    Some((head.cpu, head.seq))
+}
+
+/// Decodes an execution; `None` if the bytes are none. `rest`: its arguments beyond those that the
+/// record holds, as far as they came.
+pub(crate) fn exec(bytes: &[u8], rest: &[u8], clock: &Clock) -> Option<Decoded> {
     let head: types::exec_head = read(bytes)?;
     let mut tail = bytes.get(size_of::<types::exec_head>()..)?;
     let mut take = |len: u32| {
@@ -86,10 +102,14 @@ pub(crate) fn exec(bytes: &[u8], clock: &Clock) -> Option<Decoded> {
     let cwd = take(head.cwd_len)?;
     let asked = take(head.asked_len)?;
     let interpreter = take(head.interpreter_len)?;
-    let args = take(head.args_len)?;
+    let args = [take(head.args_len)?, rest].concat();
 
     let has = |flag| head.flags & flag != 0;
     let memfd = has(EXEC_MEMFD);
+    // Whole if all that was sent came, and if that was all there was.
+    let whole =
+        rest.len() == head.more_args as usize && args.len() as u64 == u64::from(head.all_args);
+    let cut = has(EXEC_ARGS_TRUNCATED) && !whole;
     let changed_ns = head
         .file
         .changed_sec
@@ -121,8 +141,8 @@ pub(crate) fn exec(bytes: &[u8], clock: &Clock) -> Option<Decoded> {
             },
             comm: c_text(&head.comm),
             cwd: (!has(EXEC_CWD_TRUNCATED)).then(|| path_text(cwd, false)),
-            args: arguments(args, has(EXEC_ARGS_TRUNCATED)),
-            args_truncated: has(EXEC_ARGS_TRUNCATED) || has(EXEC_ARGS_UNREADABLE),
+            args: arguments(&args, cut),
+            args_truncated: cut || has(EXEC_ARGS_UNREADABLE),
             invoked_as: first_text(asked),
             interpreter: has(EXEC_SCRIPT).then(|| first_text(interpreter)),
             exe: Executable {
@@ -264,10 +284,10 @@ mod tests {
         let clock = Clock::now();
         let head = types::exec_head { path_len: u32::MAX, ..Default::default() };
         for cut in 0..size_of::<types::exec_head>() {
-            assert!(exec(&bytes_of(&head)[..cut], &clock).is_none());
+            assert!(exec(&bytes_of(&head)[..cut], &[], &clock).is_none());
         }
-        assert!(exec(bytes_of(&head), &clock).is_none());
+        assert!(exec(bytes_of(&head), &[], &clock).is_none());
         let empty = types::exec_head::default();
-        assert!(exec(bytes_of(&empty), &clock).is_some());
+        assert!(exec(bytes_of(&empty), &[], &clock).is_some());
     }
 }

@@ -12,7 +12,12 @@ use crate::{decode, lineage};
 
 /// Decodes an execution.
 pub fn exec(bytes: &[u8], clock: &Clock) -> Option<Exec> {
-    decode::exec(bytes, clock).map(|decoded| decoded.exec)
+    decode::exec(bytes, &[], clock).map(|decoded| decoded.exec)
+}
+
+/// Reads a piece of arguments.
+pub fn piece(bytes: &[u8]) -> Option<Vec<u8>> {
+    decode::piece(bytes).map(|(_, piece)| piece.to_vec())
 }
 
 /// Decodes a listener.

@@ -1,7 +1,7 @@
 //! Reading the rings: bytes in, events out, gaps counted.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -68,8 +68,14 @@ enum Kind {
 pub struct Reader<'p> {
     probe: &'p Probe,
     rings: [RingBuffer<'p>; 2],
+    /// Long arguments, which come before the executions they belong to.
+    pieces: RingBuffer<'p>,
+    rest: Rc<RefCell<Rest>>,
     inbox: Rc<RefCell<Inbox>>,
 }
+
+/// Arguments that found no place in their records, by CPU and number of the record.
+type Rest = BTreeMap<(u32, u64), Vec<u8>>;
 
 /// What was read so far, and what was missing. It is the probe's: a reader goes on where the one
 /// before it stopped.
@@ -102,8 +108,20 @@ impl<'p> Reader<'p> {
         let mut listens = RingBufferBuilder::new();
         listens.add(&maps.listens, copy(Kind::Listen)).map_err(failed)?;
         listens.add(&maps.answers, copy(Kind::Answer)).map_err(failed)?;
+        let rest = Rc::new(RefCell::new(Rest::new()));
+        let into = Rc::clone(&rest);
+        let mut pieces = RingBufferBuilder::new();
+        pieces
+            .add(&maps.pieces, move |bytes: &[u8]| {
+                if let Some((number, piece)) = decode::piece(bytes) {
+                    into.borrow_mut().entry(number).or_default().extend_from_slice(piece);
+                }
+                0
+            })
+            .map_err(failed)?;
+        let pieces = pieces.build().map_err(failed)?;
         let rings = [execs.build().map_err(failed)?, listens.build().map_err(failed)?];
-        Ok(Self { probe, rings, inbox })
+        Ok(Self { probe, rings, pieces, rest, inbox })
     }
 
     /// File descriptors that become readable when there is something to read.
@@ -124,6 +142,8 @@ impl<'p> Reader<'p> {
         let mut count = 0;
         for _ in 0..ROUNDS {
             let more = take(&self.rings[0])? == BATCH;
+            // Those of what was just taken are all there.
+            while take(&self.pieces)? == BATCH {}
             count += self.hand_on(Kind::Exec, &mut on)?;
             if !more {
                 count += self.hand_on(Kind::Listen, &mut on)?;
@@ -225,7 +245,9 @@ impl<'p> Reader<'p> {
 
     fn exec(&mut self, bytes: &[u8]) -> Option<Seen> {
         let probe = self.probe;
-        let mut decoded = decode::exec(bytes, &probe.clock)?;
+        let (cpu, seq) = decode::number(bytes)?;
+        let rest = self.rest_of(cpu, seq);
+        let mut decoded = decode::exec(bytes, &rest, &probe.clock)?;
         self.note(Kind::Exec, decoded.exec.cpu, decoded.exec.seq);
         let key = decoded.exec.process.key();
         decoded.exec.ancestry =
@@ -233,6 +255,17 @@ impl<'p> Reader<'p> {
         complete(&mut decoded);
         let ask = decoded.exec.file.filter(|_| decoded.unknown_file);
         Some(Seen::Exec { exec: Box::new(decoded.exec), ask })
+    }
+
+    /// The rest of an execution's arguments. Of those before it on its CPU, nobody will ask again.
+    fn rest_of(&self, cpu: u32, seq: u64) -> Vec<u8> {
+        let mut all = self.rest.borrow_mut();
+        let rest = all.remove(&(cpu, seq)).unwrap_or_default();
+        let before: Vec<_> = all.range((cpu, 0)..(cpu, seq)).map(|(number, _)| *number).collect();
+        for number in before {
+            all.remove(&number);
+        }
+        rest
     }
 
     fn listen(&mut self, bytes: &[u8]) -> Option<Seen> {
@@ -275,9 +308,9 @@ fn take(ring: &RingBuffer<'_>) -> Result<usize, Error> {
 fn complete(decoded: &mut decode::Decoded) {
     let process = &mut decoded.exec.process;
     let Some(file) = decoded.exec.file else { return };
-    // An argument list that was cut may tell only at its end (a class path is long): what the
-    // process was started with is then read in full, up to a limit.
-    let args_wanted = decoded.args_unreadable || process.args_truncated;
+    // Arguments that could not be read in the kernel are read here. What was cut there is longer
+    // than would be read here.
+    let args_wanted = decoded.args_unreadable;
     if !process.exe.path_truncated && !args_wanted && process.cwd.is_some() {
         return;
     }

@@ -17,7 +17,8 @@ impl Catalogue {
             return Vec::new(); // an archive or compiled code, not a text
         }
         let text = without_comments(&String::from_utf8_lossy(&bytes), runtime);
-        let hosted = self.servers.iter().filter(|s| s.runtime.as_deref() == Some(runtime));
+        let hosted =
+            self.servers.iter().filter(|s| s.runtime.as_deref() == Some(runtime) && !s.inline_only);
         hosted
             .filter_map(|server| {
                 let all = |words: &&Vec<String>| {

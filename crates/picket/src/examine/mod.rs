@@ -13,7 +13,8 @@ mod sockets;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -27,6 +28,8 @@ pub(crate) use facts::{Examined, Facts, Opened, Reader, sha256};
 
 /// Files whose content is remembered.
 const REMEMBERED: usize = 4096;
+/// Processes that may wait to be looked into.
+const MOST_LOOKS: usize = 1024;
 /// Threads that may hang in a file before no more are started.
 const MOST_HUNG: u32 = 8;
 
@@ -65,11 +68,14 @@ pub(crate) struct Examiner {
     done: Receiver<Done>,
     back: Sender<Done>,
     wake: Arc<OwnedFd>,
-    looks: Sender<Look>,
+    looks: SyncSender<Look>,
     seen: Receiver<Look>,
     known: HashMap<FileId, Arc<Facts>>,
     next: u64,
-    hung: u32,
+    /// Set when another thread has taken over from the one that reads now.
+    left: Arc<AtomicBool>,
+    /// Threads that hang, for as long as they do.
+    hung: Arc<AtomicU32>,
 }
 
 impl Examiner {
@@ -79,15 +85,16 @@ impl Examiner {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let wake = Arc::new(wake.context("cannot make an eventfd")?);
         let (back, done) = channel();
-        let jobs = spawn(&reader, &back, &wake)?;
+        let (left, hung) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let jobs = spawn(&reader, &back, &wake, &left, &hung)?;
         let (looks, seen) = looker(&reader, &wake)?;
         let known = HashMap::new();
-        Ok(Self { reader, jobs, done, back, wake, looks, seen, known, next: 0, hung: 0 })
+        Ok(Self { reader, jobs, done, back, wake, looks, seen, known, next: 0, left, hung })
     }
 
-    /// Looks into the memory of a process that listens.
-    pub(crate) fn look(&self, behaviour: Look) {
-        let _ = self.looks.send(behaviour);
+    /// Looks into the memory of a process that listens. Says false when too many wait for that.
+    pub(crate) fn look(&self, behaviour: Look) -> bool {
+        self.looks.try_send(behaviour).is_ok()
     }
 
     /// The next process in whose memory a server was found.
@@ -148,18 +155,20 @@ impl Examiner {
     /// The thread hangs in a file: another one takes over, for the executions behind that one. Says
     /// false when too many hang already.
     pub(crate) fn replace(&mut self) -> Result<bool> {
-        if self.hung >= MOST_HUNG {
+        if self.hung.load(Ordering::Relaxed) >= MOST_HUNG {
             return Ok(false);
         }
-        self.hung += 1;
-        self.jobs = spawn(&self.reader, &self.back, &self.wake)?;
+        self.hung.fetch_add(1, Ordering::Relaxed);
+        self.left.store(true, Ordering::Relaxed);
+        self.left = Arc::new(AtomicBool::new(false));
+        self.jobs = spawn(&self.reader, &self.back, &self.wake, &self.left, &self.hung)?;
         Ok(true)
     }
 }
 
 /// A thread of its own: a look into memory takes long, and nothing waits for it.
-fn looker(reader: &Arc<Reader>, wake: &Arc<OwnedFd>) -> Result<(Sender<Look>, Receiver<Look>)> {
-    let (looks, inbox) = channel::<Look>();
+fn looker(reader: &Arc<Reader>, wake: &Arc<OwnedFd>) -> Result<(SyncSender<Look>, Receiver<Look>)> {
+    let (looks, inbox) = sync_channel::<Look>(MOST_LOOKS);
     let (back, seen) = channel();
     let (reader, wake) = (Arc::clone(reader), Arc::clone(wake));
     thread::Builder::new()
@@ -179,8 +188,15 @@ fn looker(reader: &Arc<Reader>, wake: &Arc<OwnedFd>) -> Result<(Sender<Look>, Re
     Ok((looks, seen))
 }
 
-fn spawn(reader: &Arc<Reader>, back: &Sender<Done>, wake: &Arc<OwnedFd>) -> Result<Sender<Job>> {
+fn spawn(
+    reader: &Arc<Reader>,
+    back: &Sender<Done>,
+    wake: &Arc<OwnedFd>,
+    left: &Arc<AtomicBool>,
+    hung: &Arc<AtomicU32>,
+) -> Result<Sender<Job>> {
     let (jobs, inbox) = channel::<Job>();
+    let (left, hung) = (Arc::clone(left), Arc::clone(hung));
     let (reader, back, wake) = (Arc::clone(reader), back.clone(), Arc::clone(wake));
     thread::Builder::new()
         .name("examine".to_owned())
@@ -191,6 +207,11 @@ fn spawn(reader: &Arc<Reader>, back: &Sender<Done>, wake: &Arc<OwnedFd>) -> Resu
                     return;
                 }
                 let _ = rustix::io::write(&*wake, &1_u64.to_ne_bytes());
+                if left.load(Ordering::Relaxed) {
+                    // It hung, and goes on; what waited behind it is with another thread.
+                    hung.fetch_sub(1, Ordering::Relaxed);
+                    return;
+                }
             }
         })
         .context("cannot start the thread that reads files")?;

@@ -83,8 +83,15 @@ impl Queue {
     }
 
     /// Looks into the memory of a process that listens and that nobody recognised.
-    pub(crate) fn look(&self, behaviour: Box<Behaviour>) {
-        self.examiner.look(behaviour);
+    pub(crate) fn look(&mut self, behaviour: Box<Behaviour>) {
+        if !self.examiner.look(behaviour) {
+            self.unread += 1;
+        }
+    }
+
+    /// Counts an execution whose arguments were cut, where they might have told what it is.
+    pub(crate) fn cut(&mut self) {
+        self.unread += 1;
     }
 
     /// The next event that has all it waits for.
@@ -200,7 +207,7 @@ impl Queue {
         self.waiting.len() >= MOST
     }
 
-    /// Executions whose file could not be read, and whose name says nothing.
+    /// What nobody could read in time, or in full, and that may have been a server.
     pub(crate) fn unread(&self) -> u64 {
         self.unread
     }

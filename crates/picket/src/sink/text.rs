@@ -3,8 +3,9 @@
 
 use std::fmt::Write as _;
 
+use detect::catalogue::UNKNOWN;
 use detect::engine::socket;
-use event::{Ancestor, Coverage, Detection, Event, Record, Severity, Update};
+use event::{Ancestor, Coverage, Detection, Event, Record, ServerInfo, Severity, Update};
 
 use crate::escape::terminal as safe;
 
@@ -57,7 +58,7 @@ impl Text {
         let disguise = if d.server.masquerade { ", under a false name," } else { "" };
         let headline = format!(
             "{} {verb}{disguise} on {} by {}",
-            safe(&d.server.name),
+            called(&d.server),
             safe(&d.host),
             safe(&d.launcher.detail)
         );
@@ -126,8 +127,7 @@ impl Text {
         let reasons: Vec<String> = u.reasons.iter().map(|r| safe(r)).collect();
         let time = u.time.to_string();
         let clock = time.get(11..19).unwrap_or_default();
-        let what =
-            format!("{} {}: {}", safe(&u.server.name), u.server.confidence, reasons.join("; "));
+        let what = format!("{} {}: {}", called(&u.server), u.server.confidence, reasons.join("; "));
         let mut out =
             format!("{clock} {} {}\n", self.level(Severity::Info, "UPDATE"), self.bold(&what));
         self.field(&mut out, "listens", &at.join(", "));
@@ -221,6 +221,13 @@ fn quoted(arg: &str) -> String {
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))
     }
+}
+
+/// What a server is called, with its version where that is known.
+fn called(server: &ServerInfo) -> String {
+    let name = if server.name == UNKNOWN { "unknown web server" } else { &server.name };
+    let version = server.version.as_ref().map_or_else(String::new, |v| format!(" {}", safe(v)));
+    format!("{}{version}", safe(name))
 }
 
 fn link(ancestor: &Ancestor) -> String {

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::harness::{Group, PATIENCE, Sensor, is_below, trial};
+use crate::harness::{Group, PATIENCE, Sensor, free_port, is_below, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -74,10 +74,6 @@ fn sensor() -> Sensor {
     Sensor::start(&["run", "--format", "json", "--environment", "production"])
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Asks as a browser would, once the server listens; returns what it said.
 fn ask(port: u16) -> String {
     let deadline = Instant::now() + PATIENCE;
@@ -122,8 +118,7 @@ fn unknown_server() {
     let group = start(&program, &[&port.to_string(), OK, "asked"]);
     let pid = group.child.id();
     assert!(ask(port).starts_with("HTTP/1.1 200"));
-    let found = sensor
-        .wait_for("the unknown server", |r| r["type"] == "detection" && r["process"]["pid"] == pid);
+    let found = ask_until_found(&sensor, port, pid);
     assert_eq!(found["server"]["name"], "unknown");
     assert_eq!(found["server"]["confidence"], "confirmed");
     assert_eq!(found["server"]["purpose"], "serve");

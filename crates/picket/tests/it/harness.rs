@@ -1,10 +1,12 @@
 //! What the tests share: a running picket, and processes that surely end.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -205,6 +207,23 @@ pub(crate) fn shared() -> Arc<Sensor> {
 /// Ends the shared sensor; a static is never dropped.
 pub(crate) fn stop_shared() {
     *SHARED.lock().unwrap_or_else(|e| e.into_inner()) = None;
+}
+
+/// A port that was free a moment ago, that no other test is given, and that the kernel gives to
+/// nobody who asks for any.
+pub(crate) fn free_port() -> u16 {
+    const FIRST: u16 = 15_000;
+    const COUNT: u16 = 17_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Two runs at once begin at different places.
+    let begin = u16::try_from(std::process::id() * 997 % u32::from(COUNT)).unwrap();
+    loop {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = FIRST + (begin + next % COUNT) % COUNT;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Waits for a child to end, but not for ever.

@@ -1,13 +1,12 @@
 //! Real web servers, started for real: each row of `servers.yaml` must be detected as what it
 //! is, and its management invocations as such.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -80,7 +79,7 @@ struct Place {
 
 impl Place {
     fn new(server: &Server) -> Self {
-        let place = Self { dir: tempfile::tempdir().unwrap(), port: free_port() };
+        let place = Self { dir: tempfile::tempdir().unwrap(), port: harness::free_port() };
         for (name, text) in &server.files {
             let path = place.dir.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -116,17 +115,6 @@ impl Place {
 
     fn output(&self) -> String {
         fs::read_to_string(self.dir.path().join("test-output")).unwrap_or_default()
-    }
-}
-
-/// A port that was free a moment ago, and that no other test was given.
-pub(crate) fn free_port() -> u16 {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if GIVEN.lock().unwrap().insert(port) {
-            return port;
-        }
     }
 }
 

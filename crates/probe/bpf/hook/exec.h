@@ -105,6 +105,7 @@ static __always_inline void put_args(struct exec_record *r, struct mm_struct *mm
 	__u64 len = mm->arg_end - start;
 	__u32 off = tail_len(r);
 
+	r->head.all_args = len;
 	if (len > ARGS_LEN) {
 		len = ARGS_LEN;
 		r->head.flags |= EXEC_ARGS_TRUNCATED;
@@ -115,6 +116,42 @@ static __always_inline void put_args(struct exec_record *r, struct mm_struct *mm
 	}
 	r->head.args_len = len;
 	*(volatile __u32 *)&r->head.tail_len = off + len;
+}
+
+/* Sends the arguments that found no place in the record. They may be padding, and the word that
+ * tells at their end. Returns how many bytes that were. */
+static __always_inline __u32 send_rest(struct counters *c, struct exec_record *r,
+				       struct mm_struct *mm)
+{
+	__u64 start = mm->arg_start;
+	__u64 len = mm->arg_end - start;
+	__u32 sent = 0;
+
+	for (int i = 0; i < PIECES; i++) {
+		__u64 at = ARGS_LEN + i * PIECE_LEN;
+		if (at >= len)
+			break;
+		struct args_piece *piece = bpf_ringbuf_reserve(&pieces, sizeof(*piece), 0);
+		if (!piece) {
+			c->lost_args++;
+			note_loss(c, r->head.boot_ns);
+			break;
+		}
+		__u64 n = len - at;
+		if (n > PIECE_LEN)
+			n = PIECE_LEN;
+		if (bpf_probe_read_user(piece->bytes, n, (void *)(start + at))) {
+			bpf_ringbuf_discard(piece, BPF_RB_NO_WAKEUP);
+			break;
+		}
+		piece->seq = r->head.seq;
+		piece->cpu = r->head.cpu;
+		piece->len = n;
+		/* The record wakes the reader. */
+		bpf_ringbuf_submit(piece, BPF_RB_NO_WAKEUP);
+		sent += n;
+	}
+	return sent;
 }
 
 static __always_inline void fill(struct exec_record *r, struct task_struct *task,
@@ -218,6 +255,9 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	r->head.file = key;
 	r->head.why = why;
 	fill(r, task, bprm, inode);
+	r->head.more_args = 0;
+	if (r->head.flags & EXEC_ARGS_TRUNCATED)
+		r->head.more_args = send_rest(c, r, task->mm);
 	__u64 size = sizeof(r->head) + (__u64)tail_len(r);
 	if (size > sizeof(*r))
 		size = sizeof(*r);

@@ -17,7 +17,7 @@ pub(crate) fn play(
     before: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static,
 ) -> (Kid, std::process::ChildStdout) {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture", "--ignored"]).env(PART, part);
+    command.args(["--exact", test, "--nocapture"]).env(PART, part);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     // SAFETY: `before` only makes system calls.
     unsafe { command.pre_exec(before) };

@@ -9,7 +9,8 @@ use std::process::Command;
 use serde::Deserialize;
 
 use crate::harness;
-use crate::servers::{self, free_port};
+use crate::harness::free_port;
+use crate::servers;
 
 /// One server; `evasion.yaml` says what each key means.
 #[derive(Debug, Clone, Deserialize)]

@@ -169,19 +169,14 @@ fn what_cannot_be_waited_for_says_why() {
     assert_eq!(watch.reader.suspects(), Standing::default());
 }
 
-const SELF: &str = "root::given_up::the_other_part";
-
-/// Not a test: what the two below let another process do.
-#[test]
-#[ignore = "the part of another process"]
-fn the_other_part() {
-    let Some(part) = part() else { return };
+/// What the tests below let another process do, which is this program executed once more.
+fn the_other_part(part: &str) {
     let probe = everything();
     let mut watch = Watch::new(&probe);
     let server = Server::new(b"+OK\r\n");
     let listen = server.listen(&mut watch);
     let suspected = watch.reader.suspect(&listen);
-    match &*part {
+    match part {
         "hold" => {
             suspected.unwrap();
             println!("\nheld");
@@ -213,8 +208,15 @@ fn enter(cgroup: &Cgroup) -> impl FnMut() -> std::io::Result<()> + Send + Sync +
 
 #[test]
 fn nothing_stays_attached_when_the_sensor_is_killed() {
+    if let Some(part) = part() {
+        return the_other_part(&part);
+    }
     let cgroup = Cgroup::new();
-    let (kid, out) = play(SELF, "hold", enter(&cgroup));
+    let (kid, out) = play(
+        "root::given_up::nothing_stays_attached_when_the_sensor_is_killed",
+        "hold",
+        enter(&cgroup),
+    );
     let mut lines = BufReader::new(out).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == "held"), "the other process waits for its listener");
     assert_eq!(cgroup.programs(), 1);
@@ -225,12 +227,16 @@ fn nothing_stays_attached_when_the_sensor_is_killed() {
 /// The rest of the hooks works, as the other part asserts.
 #[test]
 fn without_the_capability_only_this_is_missing() {
-    let (mut kid, out) = play(SELF, "powerless", || {
-        const CAP_NET_ADMIN: libc::c_ulong = 12;
-        // SAFETY: plain system call.
-        crate::kid::must(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_NET_ADMIN, 0, 0, 0) });
-        Ok(())
-    });
+    if let Some(part) = part() {
+        return the_other_part(&part);
+    }
+    let (mut kid, out) =
+        play("root::given_up::without_the_capability_only_this_is_missing", "powerless", || {
+            const CAP_NET_ADMIN: libc::c_ulong = 12;
+            // SAFETY: plain system call.
+            crate::kid::must(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_NET_ADMIN, 0, 0, 0) });
+            Ok(())
+        });
     let words: Vec<String> = BufReader::new(out).lines().map(Result::unwrap).collect();
     assert_eq!(kid.wait(), 0, "{words:?}");
     let words = words.join("\n");
@@ -240,19 +246,26 @@ fn without_the_capability_only_this_is_missing() {
 
 #[test]
 fn without_a_mounted_hierarchy_only_this_is_missing() {
+    if let Some(part) = part() {
+        return the_other_part(&part);
+    }
     let root = crate::kid::c(&facts::cgroup2());
-    let (mut kid, out) = play(SELF, "powerless", move || {
-        use crate::kid::must;
-        // SAFETY: ended strings; concerns this process only.
-        unsafe {
-            must(libc::unshare(libc::CLONE_NEWNS));
-            let flags = libc::MS_REC | libc::MS_PRIVATE;
-            let none = c"none".as_ptr();
-            must(libc::mount(none, c"/".as_ptr(), none, flags, std::ptr::null()));
-            must(libc::umount2(root.as_ptr(), libc::MNT_DETACH));
-        }
-        Ok(())
-    });
+    let (mut kid, out) = play(
+        "root::given_up::without_a_mounted_hierarchy_only_this_is_missing",
+        "powerless",
+        move || {
+            use crate::kid::must;
+            // SAFETY: ended strings; concerns this process only.
+            unsafe {
+                must(libc::unshare(libc::CLONE_NEWNS));
+                let flags = libc::MS_REC | libc::MS_PRIVATE;
+                let none = c"none".as_ptr();
+                must(libc::mount(none, c"/".as_ptr(), none, flags, std::ptr::null()));
+                must(libc::umount2(root.as_ptr(), libc::MNT_DETACH));
+            }
+            Ok(())
+        },
+    );
     let words: Vec<String> = BufReader::new(out).lines().map(Result::unwrap).collect();
     assert_eq!(kid.wait(), 0, "{words:?}");
     assert!(words.join("\n").contains("no cgroup version 2 hierarchy is mounted"), "{words:?}");

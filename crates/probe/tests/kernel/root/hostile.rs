@@ -14,6 +14,8 @@ use crate::watch::{Watch, everything};
 
 /// How much of the arguments is kept, as `wire.h` promises.
 const ARGS_LEN: usize = 8192;
+/// … and with the pieces that follow it.
+const MOST_ARGS: usize = 128 << 10;
 
 #[test]
 fn names_with_any_bytes() {
@@ -94,16 +96,26 @@ fn arguments_up_to_the_limit_are_whole() {
     let path = place.file("limit", &program::exits());
     let probe = everything();
     let mut watch = Watch::new(&probe);
-    for extra in [0, 1] {
-        // "first", its NUL, and one that fills up, with its NUL.
-        let filler = "f".repeat(ARGS_LEN - 6 - 1 + extra);
-        let call = Call::new(&path, &["first", &filler]);
+    // The kernel side alone must tell: the process is gone.
+    for extra in [0, 1, 20_000, MOST_ARGS - ARGS_LEN - 1, MOST_ARGS - ARGS_LEN, MOST_ARGS] {
+        let all = ARGS_LEN + extra;
+        let mut args = vec!["first".to_owned()];
+        let mut room = all - 6;
+        while room > 0 {
+            // With its NUL; Linux takes less than 128 KiB for one.
+            let one = room.min(60_000);
+            args.push("f".repeat(one - 1));
+            room -= one;
+        }
+        let call = Call::new(&path, &args);
         let mut kid = Kid::fork(|| call.exec());
         assert_eq!(kid.wait(), 0);
         let exec = watch.exec(kid.pid());
-        assert_eq!(exec.process.args.len(), 2);
-        assert_eq!(exec.process.args[1], "f".repeat(ARGS_LEN - 6 - 1 + extra));
-        assert_eq!(exec.process.args_truncated, extra > 0);
+        let p = &exec.process;
+        assert_eq!(p.args_truncated, all > MOST_ARGS, "{all} bytes");
+        let mut passed = args.join("\0");
+        passed.truncate(MOST_ARGS);
+        assert!(p.args.join("\0") == passed, "{all} bytes: other arguments than were passed");
     }
 }
 
