@@ -28,6 +28,7 @@ pub(super) fn run(data: &[u8]) {
         }
         _ => {
             fuzz::image(bytes);
+            assert!(fuzz::piece(bytes).is_none_or(|piece| piece.len() <= bytes.len()));
         }
     }
 }
