@@ -56,7 +56,7 @@ impl Source for Bytes {
 pub(crate) fn measure(picket: &Picket, scratch: &Scratch, times: u32) -> Result<Reading> {
     let catalogue = catalogue()?;
     let servers = catalogue.servers.iter().filter(|s| s.content.is_some()).count();
-    let scanner = Scanner::new(&catalogue).map_err(anyhow::Error::msg)?;
+    let scanner = Scanner::new(&catalogue);
     let (program, program_bytes) = largest_program()?;
     let open = |path: &Path| -> Result<Bytes> {
         let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -66,7 +66,7 @@ pub static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
 });
 
 /// Looks for all that the catalogue knows.
-pub static SCANNER: LazyLock<Scanner> = LazyLock::new(|| Scanner::new(&CATALOGUE).unwrap());
+pub static SCANNER: LazyLock<Scanner> = LazyLock::new(|| Scanner::new(&CATALOGUE));
 
 /// The recipes.
 pub static RECIPES: LazyLock<Vec<Recipe>> = LazyLock::new(|| {

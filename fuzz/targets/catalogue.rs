@@ -19,10 +19,9 @@ pub(super) fn run(data: &[u8]) {
         let words = [name, "-c", "exec nginx", "-m", "x"].map(str::to_owned);
         catalogue.identify_program(&catalogue.command_line(&words));
     }
-    if let Ok(scanner) = Scanner::new(&catalogue) {
-        for (_, text) in files {
-            scanner.scan(&mut text.as_bytes());
-        }
-        scanner.scan(&mut [b"\x7fELF".as_slice(), data].concat().as_slice());
+    let scanner = Scanner::new(&catalogue);
+    for (_, text) in files {
+        scanner.scan(&mut text.as_bytes());
     }
+    scanner.scan(&mut [b"\x7fELF".as_slice(), data].concat().as_slice());
 }

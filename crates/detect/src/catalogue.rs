@@ -90,9 +90,6 @@ pub struct Server {
     /// options followed by the code given with `-c`, `-e` or the like.
     #[serde(default)]
     pub code: Vec<Vec<String>>,
-    /// Whether `code` says nothing of a script: what that does depends on its arguments.
-    #[serde(default)]
-    pub inline_only: bool,
     /// Options of the runtime itself that tell the server: `-S`, `-Dcatalina.base=*`.
     #[serde(default)]
     pub options: Vec<String>,
@@ -466,6 +463,13 @@ impl Server {
     /// The name that detections carry.
     pub fn name(&self) -> &str {
         &self.name.value
+    }
+
+    /// Whether it is known by inline code alone.
+    pub(crate) fn is_inline(&self) -> bool {
+        let others =
+            [&self.names, &self.paths, &self.modules, &self.classes, &self.archives, &self.options];
+        others.into_iter().all(Vec::is_empty)
     }
 
     /// Whether a native program of this base name can be it.

@@ -478,7 +478,13 @@ fn signs(
         // Of several servers with the same file, content cannot tell which one it is.
         && (!same_file || !found.is_empty() || !server.needs.is_empty())
     {
-        weight += if *fork { 30 } else { 20 };
+        // Words of a script say less than a name that fits.
+        let words = texts.first().is_some_and(|t| t.starts_with("code with "));
+        weight += match (words, fork) {
+            (true, _) => 4,
+            (false, true) => 30,
+            (false, false) => 20,
+        };
         let built = texts.first().is_some_and(|t| t.starts_with("GNU build id "));
         let kind = if built { EvidenceKind::BuildId } else { EvidenceKind::Content };
         found.push(Evidence {

@@ -16,7 +16,7 @@ struct {
 /* Long arguments: they may lack room, the fact of an execution may not. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 20);
+	__uint(max_entries, 512 << 10);
 } pieces SEC(".maps");
 
 struct {

@@ -121,7 +121,7 @@ struct About<'f> {
 
 impl Scanner {
     /// A scanner for every program of the catalogue.
-    pub fn new(catalogue: &Catalogue) -> Result<Self, String> {
+    pub fn new(catalogue: &Catalogue) -> Self {
         let mut programs = Vec::new();
         let mut add = |kind, name: &str, signature: &Option<Signature>, hosted| {
             if let Some(signature) = signature {
@@ -166,7 +166,7 @@ impl Scanner {
             .filter(|(_, known)| known.kind == SignKind::Server)
             .map(|(i, known)| (known.name.clone(), i))
             .collect();
-        Ok(Self { texts: Texts::new(&texts)?, marks, programs, by_server })
+        Self { texts: Texts::new(&texts), marks, programs, by_server }
     }
 
     /// Looks at a whole file.

@@ -5,9 +5,14 @@ use event::{Sign, SignKind};
 use super::{LARGEST_SCRIPT, Source};
 use crate::catalogue::Catalogue;
 
+/// Bytes of code up to which a script is taken for what its words say.
+const SHORT: usize = 4096;
+
 impl Catalogue {
     /// Servers whose code is in a script that a runtime was given: all words of one of their
-    /// `code` lists are there, in lines that are not comments.
+    /// `code` lists are there, in lines that are not comments. Only in short scripts: a long one
+    /// can serve as well, if it is asked to, and what it does will tell. And not the words of
+    /// servers that are known by inline code alone: in a script they say less.
     pub fn script_signs(&self, runtime: &str, source: &mut dyn Source) -> Vec<Sign> {
         let len = usize::try_from(source.len().min(LARGEST_SCRIPT)).unwrap_or(0);
         let mut bytes = vec![0; len];
@@ -17,8 +22,11 @@ impl Catalogue {
             return Vec::new(); // an archive or compiled code, not a text
         }
         let text = without_comments(&String::from_utf8_lossy(&bytes), runtime);
+        if text.len() > SHORT {
+            return Vec::new();
+        }
         let hosted =
-            self.servers.iter().filter(|s| s.runtime.as_deref() == Some(runtime) && !s.inline_only);
+            self.servers.iter().filter(|s| s.runtime.as_deref() == Some(runtime) && !s.is_inline());
         hosted
             .filter_map(|server| {
                 let all = |words: &&Vec<String>| {

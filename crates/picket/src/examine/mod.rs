@@ -80,7 +80,7 @@ pub(crate) struct Examiner {
 
 impl Examiner {
     pub(crate) fn start(catalogue: Arc<Catalogue>) -> Result<Self> {
-        let scanner = Scanner::new(&catalogue).map_err(anyhow::Error::msg)?;
+        let scanner = Scanner::new(&catalogue);
         let reader = Arc::new(Reader::new(catalogue, scanner));
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let wake = Arc::new(wake.context("cannot make an eventfd")?);

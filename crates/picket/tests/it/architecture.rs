@@ -51,7 +51,6 @@ fn dependencies() {
     // What the two pure crates stand on does no I/O either.
     assert_eq!(crates["picket-event"], set(&["jiff", "schemars", "serde"]));
     let detect = set(&[
-        "aho-corasick",
         "memchr",
         "picket-event",
         "schemars",

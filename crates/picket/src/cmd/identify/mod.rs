@@ -84,7 +84,7 @@ pub(crate) fn run(common: &Common, args: &IdentifyArgs) -> Result<ExitCode> {
         sink::log(&format!("disabled: {error}"));
     }
     let catalogue = Arc::new(rules.catalogue);
-    let scanner = Scanner::new(&catalogue).map_err(anyhow::Error::msg)?;
+    let scanner = Scanner::new(&catalogue);
     let reader = Reader::new(Arc::clone(&catalogue), scanner);
     let mut subjects = subject::Subjects::new(&catalogue, &reader);
     let format = config::format(common);
