@@ -147,6 +147,11 @@ impl Reader {
         examined
     }
 
+    /// Reads what every first detection would have to wait for.
+    pub(crate) fn warm_up(&self) {
+        self.owners.warm_up();
+    }
+
     /// Fills in what an open file tells of a process that runs it.
     pub(crate) fn examine_open(&self, exec: &mut Exec, file: &File) {
         let scan = self.scan(file);

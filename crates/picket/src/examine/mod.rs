@@ -174,6 +174,7 @@ fn looker(reader: &Arc<Reader>, wake: &Arc<OwnedFd>) -> Result<(SyncSender<Look>
     thread::Builder::new()
         .name("look".to_owned())
         .spawn(move || {
+            reader.warm_up();
             for mut behaviour in inbox {
                 reader.look(&mut behaviour);
                 if !behaviour.mapped.is_empty() || behaviour.answered.is_some() {

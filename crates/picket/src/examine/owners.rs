@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::fd::OwnedFd;
 
 use super::file;
-use crate::package::{Owner, Packages};
+use crate::package::{Lists, Owner, Packages};
 use crate::sink;
 
 /// Where a file lies: the device and inode of the root directory, and the path below it.
@@ -26,9 +26,18 @@ const REMEMBERED: usize = 4096;
 #[derive(Default)]
 pub(crate) struct Owners {
     nobodys: Mutex<HashMap<Place, Instant>>,
+    /// Of this machine's own packages.
+    lists: Lists,
 }
 
 impl Owners {
+    /// Reads this machine's package lists, so that no detection has to wait for that.
+    pub(crate) fn warm_up(&self) {
+        if let Err(problem) = Packages::below(Path::new("/")).remembering(&self.lists).prepare() {
+            sink::log(&problem.to_string());
+        }
+    }
+
     /// The package that brought a file, if the path leads to this very file below that root.
     pub(crate) fn of(&self, root: &OwnedFd, path: &str, file: &File) -> Option<Owner> {
         let place = place(root, path)?;
@@ -40,7 +49,11 @@ impl Owners {
             return None;
         }
         let below = format!("/proc/self/fd/{}", root.as_raw_fd());
-        match Packages::below(Path::new(&below)).owner(path, file) {
+        let mut packages = Packages::below(Path::new(&below));
+        if is_own(&place) {
+            packages = packages.remembering(&self.lists);
+        }
+        match packages.owner(path, file) {
             Ok(Some(owner)) => return Some(owner),
             Ok(None) => {}
             Err(problem) => sink::log(&format!("{path}: {problem}")),
@@ -57,4 +70,9 @@ impl Owners {
 pub(crate) fn place(root: &OwnedFd, path: &str) -> Option<Place> {
     let stat = rustix::fs::fstat(root).ok()?;
     Some((stat.st_dev, stat.st_ino, path.to_owned()))
+}
+
+/// Whether it is below this machine's own root.
+fn is_own((device, inode, _): &Place) -> bool {
+    rustix::fs::stat("/").is_ok_and(|own| (own.st_dev, own.st_ino) == (*device, *inode))
 }

@@ -1,7 +1,7 @@
 //! dpkg: `/var/lib/dpkg/info/*.list` says which package has a file, `*.md5sums` and `status` the
 //! rest. Images without dpkg itself (distroless) have `status.d` instead.
 //!
-//! The lists are searched as they are: an index of all files would be larger than what is asked.
+//! The lists are searched as they are; of the machine's own it is remembered which to search.
 
 use std::ffi::CString;
 
@@ -9,7 +9,7 @@ use memchr::memmem::{self, Finder};
 
 use super::checksum::{Algorithm, Checksum, Content};
 use super::root::{Directory, Place, Root, split};
-use super::{Best, Manager, Owner, Problem};
+use super::{Best, Lists, Manager, Owner, Problem};
 
 const INFO: &str = "var/lib/dpkg/info";
 const STATUS: &str = "var/lib/dpkg/status";
@@ -20,14 +20,23 @@ const LONGEST_LINE: usize = 4096 + 64;
 /// No version is longer; what is, would be shown.
 const LONGEST_VERSION: usize = 256;
 
+/// Reads which list names what.
+pub(super) fn prepare(root: &Root, lists: &Lists) -> Result<(), Problem> {
+    match root.directory(INFO)? {
+        Some(info) => lists.naming(&info, b"").map(drop),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn find(
     root: &Root,
     path: &str,
     content: &Content<'_>,
+    lists: Option<&Lists>,
     best: &mut Best,
 ) -> Result<(), Problem> {
     if let Some(info) = root.directory(INFO)? {
-        listed(root, &info, path, content, best)?;
+        listed(root, &info, path, content, lists, best)?;
     }
     if let Some(dir) = root.directory(STATUS_D)?
         && !best.is_certain()
@@ -37,12 +46,13 @@ pub(super) fn find(
     Ok(())
 }
 
-/// Looks into the file list of every package.
+/// Looks into the file list of every package that may have the file.
 fn listed(
     root: &Root,
     info: &Directory<'_>,
     path: &str,
     content: &Content<'_>,
+    lists: Option<&Lists>,
     best: &mut Best,
 ) -> Result<(), Problem> {
     let diversions = root.text(DIVERSIONS)?.unwrap_or_default();
@@ -51,7 +61,11 @@ fn listed(
     let mut lines = Lines::naming(root, recorded);
     let mut status = None;
     let (mut list, mut sums) = (Vec::new(), Vec::new());
-    for file in info.names()? {
+    let files = match lists {
+        Some(lists) => lists.naming(info, lines.place.base)?,
+        None => info.names()?,
+    };
+    for file in files {
         let Some(stem) = file.to_bytes().strip_suffix(b".list") else {
             continue;
         };

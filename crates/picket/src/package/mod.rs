@@ -1,8 +1,8 @@
 //! Which package owns a file, and does the checksum that came with the package still hold?
 //!
 //! The databases of dpkg, rpm and apk are read as they lie on disk, below the root directory of
-//! this machine or of a container. Nothing is executed, written or kept: a lookup opens, reads and
-//! closes.
+//! this machine or of a container. Nothing is executed or written: a lookup opens, reads and closes.
+//! What is kept is where to look, of the machine's own lists ([`Lists`]).
 //!
 //! A container's databases are its own words. They may be damaged or hostile, which costs no more
 //! than a bounded lookup ([`root`]), and they may lie, which nothing here can tell.
@@ -11,6 +11,7 @@ mod apk;
 mod checksum;
 mod dpkg;
 mod header;
+mod lists;
 mod root;
 mod rpm;
 mod sqlite;
@@ -22,6 +23,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use checksum::Content;
+pub(crate) use lists::Lists;
 use root::Root;
 
 /// What a package database says of a file. Its text is `nginx-core 1.22.1-9`.
@@ -58,14 +60,28 @@ pub(crate) struct Problem {
 
 /// The package databases below a root directory: `/`, or `/proc/PID/root` of a container.
 #[derive(Debug, Clone)]
-pub(crate) struct Packages {
+pub(crate) struct Packages<'l> {
     root: PathBuf,
+    lists: Option<&'l Lists>,
 }
 
-impl Packages {
+impl<'l> Packages<'l> {
     /// Opens nothing.
     pub(crate) fn below(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), lists: None }
+    }
+
+    /// Remembers what its lists name: for a root that is asked about often.
+    pub(crate) fn remembering(self, lists: &'l Lists) -> Self {
+        Self { lists: Some(lists), ..self }
+    }
+
+    /// Reads now what is remembered, where anything is.
+    pub(crate) fn prepare(&self) -> Result<(), Problem> {
+        match self.lists {
+            Some(lists) => dpkg::prepare(&Root::open(&self.root)?, lists),
+            None => Ok(()),
+        }
     }
 
     /// The package that owns a file, if one does.
@@ -80,8 +96,11 @@ impl Packages {
         let root = Root::open(&self.root)?;
         let content = Content::of(content);
         let mut best = Best::default();
-        for find in [dpkg::find, rpm::find, apk::find] {
-            if let Err(problem) = find(&root, path, &content, &mut best) {
+        let dpkg = |best: &mut Best| dpkg::find(&root, path, &content, self.lists, best);
+        let rpm = |best: &mut Best| rpm::find(&root, path, &content, best);
+        let apk = |best: &mut Best| apk::find(&root, path, &content, best);
+        for find in [&dpkg as &Search<'_>, &rpm, &apk] {
+            if let Err(problem) = find(&mut best) {
                 best.excuse(problem);
             }
             if best.is_certain() {
@@ -91,6 +110,9 @@ impl Packages {
         best.done()
     }
 }
+
+/// A search in one manager's database.
+type Search<'s> = dyn Fn(&mut Best) -> Result<(), Problem> + 's;
 
 /// The best answer so far. Two packages may claim a file; then it is whose checksum holds.
 #[derive(Default)]

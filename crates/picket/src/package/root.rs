@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -125,7 +126,28 @@ impl Root {
     }
 }
 
+/// Which directory, and when something in it came, went or was renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Changed {
+    device: u64,
+    inode: u64,
+    at: Duration,
+}
+
+impl Changed {
+    pub(super) fn time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.at
+    }
+}
+
 impl Directory<'_> {
+    pub(super) fn changed(&self) -> Result<Changed, Problem> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(|error| Problem::new(&self.path, error))?;
+        let seconds = u64::try_from(stat.st_mtime).unwrap_or_default();
+        let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or_default();
+        Ok(Changed { device: stat.st_dev, inode: stat.st_ino, at: Duration::new(seconds, nanos) })
+    }
+
     /// Names of its entries, in order.
     pub(super) fn names(&self) -> Result<Vec<CString>, Problem> {
         let said = |error| Problem::new(&self.path, error);

@@ -102,6 +102,34 @@ fn a_file_of_no_package_has_no_owner() {
 }
 
 #[test]
+fn remembered_lists_follow_every_change() {
+    let installed = Installed::new();
+    let root = installed.root();
+    let lists = Lists::default();
+    let packages = Packages::below(&root).remembering(&lists);
+    packages.prepare().unwrap();
+    let owner = |path: &str| {
+        let file = File::open(root.join(&path[1..])).unwrap();
+        packages.owner(path, &file).unwrap().map(|owner| owner.to_string())
+    };
+    assert_eq!(owner("/usr/sbin/tiny").as_deref(), Some("tiny-server 1:2.0-3"));
+    write(&root, "/usr/sbin/other", PROGRAM);
+    assert_eq!(owner("/usr/sbin/other"), None);
+    // A second package, and then a version of the first that has another file.
+    installed.build("other-server", "1", "/sbin/other");
+    installed.dpkg(&["--install", installed.deb("other-server").to_str().unwrap()]);
+    assert_eq!(owner("/usr/sbin/other").as_deref(), Some("other-server 1"));
+    fs::remove_dir_all(installed.dir.path().join("tiny-server")).unwrap();
+    installed.build("tiny-server", "1:3.0", "/sbin/tinier");
+    installed.dpkg(&["--install", installed.deb("tiny-server").to_str().unwrap()]);
+    assert_eq!(owner("/usr/sbin/tinier").as_deref(), Some("tiny-server 1:3.0"));
+    installed.dpkg(&["--purge", "tiny-server"]);
+    write(&root, "/usr/sbin/tinier", PROGRAM);
+    assert_eq!(owner("/usr/sbin/tinier"), None);
+    assert_eq!(owner("/usr/sbin/other").as_deref(), Some("other-server 1"));
+}
+
+#[test]
 fn an_installed_file_is_intact_until_it_is_changed() {
     let installed = Installed::new();
     let root = installed.root();
