@@ -44,19 +44,19 @@ servers:
 "#;
 
 /// Longer than a file must be still before a verdict on it is kept.
-const SETTLED: Duration = Duration::from_millis(2300);
+pub(crate) const SETTLED: Duration = Duration::from_millis(2300);
 
-struct Place {
-    dir: tempfile::TempDir,
+pub(crate) struct Place {
+    pub(crate) dir: tempfile::TempDir,
     config: PathBuf,
-    benign: Vec<u8>,
-    server: Vec<u8>,
+    pub(crate) benign: Vec<u8>,
+    pub(crate) server: Vec<u8>,
 }
 
 impl Place {
     /// On a disk: what lies on a tmpfs is looked at every time. And not where anyone may write,
     /// which would be a reason of its own.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // (Wherever this repository lies.)
         let dir = tempfile::Builder::new().prefix("content").tempdir_in("/var/lib").unwrap();
         let at = |name: &str| dir.path().join(name);
@@ -97,7 +97,7 @@ impl Place {
         Self { config, benign, server, dir }
     }
 
-    fn sensor(&self) -> Sensor {
+    pub(crate) fn sensor(&self) -> Sensor {
         let config = self.config.to_str().unwrap();
         Sensor::start(&[
             "run",
@@ -110,7 +110,7 @@ impl Place {
         ])
     }
 
-    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.dir.path().join(name);
         executable(&path, bytes);
         path
@@ -122,13 +122,13 @@ fn executable(path: &Path, bytes: &[u8]) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-fn run(path: &Path) -> u32 {
+pub(crate) fn run(path: &Path) -> u32 {
     let mut child = Command::new(path).stdin(Stdio::null()).spawn().unwrap();
     assert!(child.wait().unwrap().success());
     child.id()
 }
 
-fn detection(sensor: &Sensor, pid: u32) -> Value {
+pub(crate) fn detection(sensor: &Sensor, pid: u32) -> Value {
     sensor.wait_for("a detection", |r| r["type"] == "detection" && r["process"]["pid"] == pid)
 }
 

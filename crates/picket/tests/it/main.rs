@@ -9,6 +9,7 @@ mod behaviour;
 mod content;
 mod docs;
 mod evasion;
+mod hang;
 mod harness;
 mod input;
 mod lifecycle;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     trials.extend(servers::trials());
     trials.extend(content::trials());
     trials.extend(behaviour::trials());
+    trials.extend(hang::trials());
     trials.extend(evasion::trials());
     trials.extend(silence::trials());
     trials.extend(lifecycle::trials());
