@@ -7,7 +7,7 @@ what=${1:-build}
 
 packages=(gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev ca-certificates)
 if [ "$what" = test ]; then
-	packages+=(clang-format shellcheck mandoc python3-venv rpm)
+	packages+=(clang-format shellcheck mandoc python3-venv rpm strace systemd)
 fi
 
 missing=()

@@ -2,43 +2,42 @@
 //!
 //! It is made here, byte by byte, lives in memory only, and does nothing but end.
 
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::AsRawFd;
-use std::process::{Command, Stdio};
-
 use anyhow::{Context, Result};
 use detect::plan::CANARY;
 use event::Exec;
-use rustix::fs::{MemfdFlags, memfd_create};
+use probe::pinned::Program;
 
-/// Executes it and waits for its end. Returns its pid.
-pub(crate) fn fly() -> Result<u32> {
-    let file = File::from(memory_file()?);
-    (&file).write_all(&program()).context("cannot write the canary")?;
-    let mut child = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .context("cannot execute the canary")?;
-    let pid = child.id();
-    child.wait().context("cannot wait for the canary")?;
-    Ok(pid)
+/// The program, ready to be executed.
+#[derive(Clone, Copy)]
+pub(crate) struct Canary {
+    program: &'static Program,
 }
 
-/// Whether an execution is a canary of this very picket.
-pub(crate) fn is_own(exec: &Exec) -> bool {
-    let p = &exec.process;
-    p.exe.memfd && p.exe.path == format!("memfd:{CANARY}") && p.ppid == std::process::id()
-}
+impl Canary {
+    /// Makes it. The sandbox lets nothing else be executed, so it must be there before.
+    pub(crate) fn make() -> Result<Self> {
+        let program = Program::pin(CANARY, &program())
+            .context("cannot make the canary in memory (vm.memfd_noexec may forbid it)")?;
+        Ok(Self { program })
+    }
 
-fn memory_file() -> Result<rustix::fd::OwnedFd> {
-    // Kernels since 6.3 want to be told that it will be executed; older ones refuse to be told.
-    const EXEC: MemfdFlags = MemfdFlags::from_bits_retain(0x10);
-    memfd_create(CANARY, MemfdFlags::CLOEXEC | EXEC)
-        .or_else(|_| memfd_create(CANARY, MemfdFlags::CLOEXEC))
-        .context("cannot make a memory file for the canary (vm.memfd_noexec may forbid it)")
+    /// What the sandbox must let through.
+    pub(crate) fn program(&self) -> &'static Program {
+        self.program
+    }
+
+    /// Executes it and waits for its end. Returns its pid.
+    pub(crate) fn fly(&self) -> Result<u32> {
+        let (pid, _) =
+            self.program.run(&[c"picket-canary"]).context("cannot execute the canary")?;
+        Ok(pid)
+    }
+
+    /// Whether an execution is a canary of this very picket: no other file has its inode.
+    pub(crate) fn is_own(&self, exec: &Exec) -> bool {
+        let exe = &exec.process.exe;
+        exe.memfd && exe.path == format!("memfd:{CANARY}") && exe.inode == self.program.inode()
+    }
 }
 
 /// A static ELF file whose only act is exit(0).

@@ -43,7 +43,8 @@ pub(crate) enum Command {
     /// Watch this machine until SIGINT or SIGTERM; detections on stdout
     ///
     /// Prints "picket: watching, coverage full" on stderr once every hook is attached, running
-    /// processes are known and a test execution was seen. Needs root, or CAP_BPF and CAP_PERFMON.
+    /// processes are known and a test execution was seen. Needs root, which it then gives up, or
+    /// CAP_BPF and CAP_PERFMON.
     Run(RunArgs),
     /// Write raw events as JSON lines, for `replay` and for samples of recipes
     ///

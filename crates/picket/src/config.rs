@@ -35,6 +35,10 @@ pub(crate) struct Config {
     pub(crate) processes: u32,
     /// Of how many files the kernel keeps a verdict.
     pub(crate) files: u32,
+    /// The user to become once everything is open; `picket` if there is one, else `nobody`.
+    pub(crate) user: Option<String>,
+    /// Give up privileges that are needed no more, and forbid what is never done.
+    pub(crate) sandbox: bool,
 }
 
 /// Where this runs, as it can be configured.
@@ -59,6 +63,8 @@ impl Default for Config {
             ring_bytes: probe.ring_bytes,
             processes: probe.processes,
             files: probe.files,
+            user: None,
+            sandbox: true,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What runs, listed in one place: probe → examine → engine → sink, with signals and coverage
 //! beside it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,11 +14,14 @@ use probe::{Clock, Counts, Probe, Reader, Seen};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 
-use crate::canary;
+use crate::canary::Canary;
 use crate::config::Config;
 use crate::examine::Examiner;
 use crate::examine::queue::{Arrived, Queue};
+use crate::home::Home;
 use crate::host;
+use crate::privilege;
+use crate::ready::Ready;
 use crate::signals::Signals;
 use crate::sink::{self, Item, Room, Sink, Style};
 use crate::users::Users;
@@ -67,6 +70,9 @@ struct Pipeline<'p> {
     said_deaf: bool,
     /// Executions of packed programs, the latest.
     packed: VecDeque<Exec>,
+    canary: Canary,
+    home: Home,
+    ready: Ready,
     coverage: Watch,
 }
 
@@ -94,12 +100,17 @@ pub(crate) fn run(
         processes: config.processes,
         files: config.files,
     };
+    let canary = Canary::make()?;
     let mut probe = Probe::load(&options, &engine.catalogue().plan())?;
-    let sink = Sink::start(out, plan.style)?;
-    let queue = Queue::new(Examiner::start(Arc::clone(engine.catalogue()))?);
     let started = Clock::boot_ns();
     probe.attach()?;
     let reader = probe.reader()?;
+    let ready = Ready::connect();
+    let disabled = [disabled, privilege::blind(&probe)].concat();
+    // All is open. What follows, and every thread, does without privileges.
+    privilege::give_up_loudly(config, canary.program())?;
+    let sink = Sink::start(out, plan.style)?;
+    let queue = Queue::new(Examiner::start(Arc::clone(engine.catalogue()))?);
     let mut pipeline = Pipeline {
         probe: &probe,
         reader,
@@ -114,6 +125,9 @@ pub(crate) fn run(
         ending: false,
         said_deaf: false,
         packed: VecDeque::new(),
+        canary,
+        home: Home::find(),
+        ready,
         coverage: Watch {
             state: if disabled.is_empty() { State::Full } else { State::Degraded },
             reasons: disabled,
@@ -138,8 +152,7 @@ impl Pipeline<'_> {
             State::Full => sink::log("watching, coverage full"),
             state => sink::log(&format!("watching, coverage {state}: {reasons}")),
         }
-        // Only systemd cares; nobody else can do anything about a failure.
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        self.ready.say();
         let mut next = Instant::now() + TICK;
         while !self.wait(next.saturating_duration_since(Instant::now()))? {
             self.drain()?;
@@ -165,12 +178,13 @@ impl Pipeline<'_> {
     /// Executes the canary and waits until it is seen. Says false when asked to end meanwhile.
     fn wait_for_canary(&mut self) -> Result<bool> {
         let mut problem = None;
-        match canary::fly() {
+        match self.canary.fly() {
             Err(error) => problem = Some(format!("{error:#}")),
             Ok(pid) => {
                 let deadline = Instant::now() + CANARY_PATIENCE;
-                let mut seen = HashSet::new();
-                while !seen.contains(&pid) {
+                let canary = self.canary;
+                let mut seen: Option<Exec> = None;
+                while seen.is_none() {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         problem = Some("the canary was executed but not seen".to_owned());
@@ -180,10 +194,13 @@ impl Pipeline<'_> {
                         return Ok(false);
                     }
                     self.drain_noting(&mut |exec| {
-                        if canary::is_own(exec) {
-                            seen.insert(exec.process.pid);
+                        if canary.is_own(exec) && Home::may_be(pid, exec) {
+                            seen = Some(exec.clone());
                         }
                     })?;
+                }
+                if let Some(exec) = seen {
+                    self.home.learn(&exec);
                 }
             }
         }
@@ -242,7 +259,7 @@ impl Pipeline<'_> {
             match one {
                 Seen::Exec { exec, ask } => {
                     note(&exec);
-                    if !canary::is_own(&exec) {
+                    if !self.canary.is_own(&exec) {
                         let lasts = exec.file.is_some_and(|id| self.reader.lasts(&id));
                         self.queue.exec(exec, ask, lasts);
                     }
@@ -304,7 +321,7 @@ impl Pipeline<'_> {
     /// A listener of a process that nobody recognised is worth a second look, into its memory and
     /// at what it answers.
     fn look_closer(&mut self, listen: &Listen) {
-        let own = listen.pid == std::process::id();
+        let own = Some(listen.pid) == self.home.pid();
         if own || self.engine.knows(listen) {
             return;
         }

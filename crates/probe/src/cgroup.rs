@@ -8,6 +8,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::home::proc;
+
 /// The magic number of a cgroup2 file system.
 const MAGIC: u64 = 0x6367_7270;
 /// A file handle that holds the 64-bit id of a kernfs node.
@@ -80,7 +82,7 @@ pub(crate) fn open(id: u64, pid: u32) -> io::Result<OwnedFd> {
 
 /// The directory of a process's cgroup, as far as it can be told from here.
 fn dir_of(pid: u32, mount: &Path) -> Option<PathBuf> {
-    let text = fs::read(format!("/proc/{pid}/cgroup")).ok()?;
+    let text = fs::read(proc(pid, "cgroup")).ok()?;
     let path = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"0::/"))?;
     Some(mount.join(Path::new(std::ffi::OsStr::from_bytes(path))))
 }

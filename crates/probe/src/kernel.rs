@@ -6,11 +6,13 @@ use std::path::Path;
 use crate::cgroup;
 use crate::error::Error;
 
+const CAP_DAC_READ_SEARCH: u32 = 2;
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 const CAP_SYS_PTRACE: u32 = 19;
+const CAP_CHECKPOINT_RESTORE: u32 = 40;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,10 @@ pub(crate) fn deaf() -> Option<String> {
     cgroup::mounts().is_empty().then(|| format!("{NO_CGROUP}; {CGROUP_FIX}"))
 }
 
+const PTRACE_FIX: &str = "without it programs and memory of other users' processes are not looked \
+                          into, and what runs already stays unnamed";
+const READ_FIX: &str = "without it programs that only their owners may read are known by name only";
+const RESTORE_FIX: &str = "without it libraries that were deleted are not read";
 const NET_ADMIN_FIX: &str = "without it only names and contents of files tell a web server, not \
                              what it answers";
 const NO_CGROUP: &str = "no cgroup version 2 hierarchy is mounted";
@@ -60,19 +66,35 @@ const CGROUP_FIX: &str = "to hear what servers answer: mount -t cgroup2 none /sy
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
+fn release() -> String {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.trim().to_owned()
+}
+
+/// The first two numbers of the kernel's version; zeros if it does not tell.
+pub fn version() -> (u32, u32) {
+    let release = release();
+    let mut parts = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
+    (number(), number())
+}
+
 /// Looks at the kernel and the privileges, without loading anything.
 pub fn checks() -> Vec<Check> {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let release = release.trim().to_owned();
-    let number = |part: Option<&str>| part.and_then(|p| p.parse::<u32>().ok()).unwrap_or(0);
-    let mut parts = release.split(|c: char| !c.is_ascii_digit());
-    let version = (number(parts.next()), number(parts.next()));
+    let release = release();
+    let version = version();
     let btf = Path::new(BTF).exists();
     let cap = |name: &'static str, cap, fix: &str| Check {
         name,
         ok: Some(has(cap) || has(CAP_SYS_ADMIN)),
         found: if has(cap) || has(CAP_SYS_ADMIN) { "held".into() } else { "not held".into() },
         fix: (!(has(cap) || has(CAP_SYS_ADMIN))).then(|| fix.to_owned()),
+    };
+    let more = |name: &'static str, cap, fix: &str| Check {
+        name,
+        ok: has(cap).then_some(true),
+        found: if has(cap) { "held".into() } else { "not held".into() },
+        fix: (!has(cap)).then(|| fix.to_owned()),
     };
     let mounts = cgroup::mounts();
     let mount = mounts.first();
@@ -92,20 +114,10 @@ pub fn checks() -> Vec<Check> {
         },
         cap("CAP_BPF", CAP_BPF, caps_fix),
         cap("CAP_PERFMON", CAP_PERFMON, caps_fix),
-        Check {
-            name: "CAP_SYS_PTRACE",
-            ok: has(CAP_SYS_PTRACE).then_some(true),
-            found: if has(CAP_SYS_PTRACE) { "held".into() } else { "not held".into() },
-            fix: (!has(CAP_SYS_PTRACE)).then(|| {
-                "without it the files that already running processes run stay unnamed".to_owned()
-            }),
-        },
-        Check {
-            name: "CAP_NET_ADMIN",
-            ok: has(CAP_NET_ADMIN).then_some(true),
-            found: if has(CAP_NET_ADMIN) { "held".into() } else { "not held".into() },
-            fix: (!has(CAP_NET_ADMIN)).then(|| NET_ADMIN_FIX.to_owned()),
-        },
+        more("CAP_SYS_PTRACE", CAP_SYS_PTRACE, PTRACE_FIX),
+        more("CAP_DAC_READ_SEARCH", CAP_DAC_READ_SEARCH, READ_FIX),
+        more("CAP_NET_ADMIN", CAP_NET_ADMIN, NET_ADMIN_FIX),
+        more("CAP_CHECKPOINT_RESTORE", CAP_CHECKPOINT_RESTORE, RESTORE_FIX),
         Check {
             name: "cgroup version 2",
             ok: mount.is_some().then_some(true),

@@ -5,14 +5,17 @@
 
 mod cgroup;
 mod clock;
+pub mod confine;
 mod counts;
 mod decode;
 mod error;
 mod filter;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod home;
 mod kernel;
 mod lineage;
+pub mod pinned;
 mod procfs;
 mod reader;
 mod recover;
@@ -46,7 +49,7 @@ use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 pub use clock::Clock;
 pub use counts::Counts;
 pub use error::Error;
-pub use kernel::{Check, checks, programs};
+pub use kernel::{Check, checks, programs, version as kernel_version};
 pub use reader::{Reader, Seen};
 pub use suspect::{Heard, Standing};
 
@@ -82,6 +85,7 @@ impl Probe {
     /// Opens and loads the programs and fills in the filter. Nothing is seen yet.
     pub fn load(options: &Options, plan: &Plan) -> Result<Self, Error> {
         kernel::ready()?;
+        home::kernel_tells();
         error::keep_libbpf_words();
         // Servers' answers are good to have; what cannot be had must not stop the rest.
         let why = match kernel::deaf() {

@@ -9,20 +9,21 @@ use event::FileId;
 use rustix::fs::{major, minor};
 
 use crate::decode;
+use crate::home::{self, proc};
 
 /// Argument lists longer than this are cut. The kernel side cuts them much earlier.
 pub(crate) const ARGS_LEN: u64 = 128 << 10;
 
 /// The file that a process runs, as the kernel names it. `None` if it is gone or not allowed.
 pub(crate) fn exe(pid: u32) -> Option<String> {
-    let target = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let target = fs::read_link(proc(pid, "exe")).ok()?;
     Some(decode::text(target.as_os_str().as_bytes()))
 }
 
 /// The path of the file that a process runs, if that is still this very file, and if the process
 /// sees the same tree of files as we do.
 pub(crate) fn exe_if(pid: u32, file: &FileId, deleted: bool) -> Option<String> {
-    let link = format!("/proc/{pid}/exe");
+    let link = proc(pid, "exe");
     let same = || {
         let meta = fs::metadata(&link).ok()?;
         let device = FileId::pack_device(major(meta.dev()), minor(meta.dev()));
@@ -39,12 +40,12 @@ pub(crate) fn exe_if(pid: u32, file: &FileId, deleted: bool) -> Option<String> {
 /// The working directory of a process, if it sees the same tree of files as we do.
 pub(crate) fn cwd(pid: u32) -> Option<String> {
     shares_root(pid)?;
-    let target = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+    let target = fs::read_link(proc(pid, "cwd")).ok()?;
     Some(decode::text(target.as_os_str().as_bytes()))
 }
 
 fn shares_root(pid: u32) -> Option<()> {
-    let theirs = fs::metadata(format!("/proc/{pid}/root")).ok()?;
+    let theirs = fs::metadata(proc(pid, "root")).ok()?;
     let ours = fs::metadata("/").ok()?;
     (theirs.dev() == ours.dev() && theirs.ino() == ours.ino()).then_some(())
 }
@@ -52,17 +53,13 @@ fn shares_root(pid: u32) -> Option<()> {
 /// The arguments of a process, raw.
 pub(crate) fn cmdline(pid: u32) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    fs::File::open(format!("/proc/{pid}/cmdline"))
-        .ok()?
-        .take(ARGS_LEN)
-        .read_to_end(&mut bytes)
-        .ok()?;
+    fs::File::open(proc(pid, "cmdline")).ok()?.take(ARGS_LEN).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
 /// The kernel's short name for a process, raw.
 pub(crate) fn comm(pid: u32) -> Option<Vec<u8>> {
-    Some(fs::read(format!("/proc/{pid}/comm")).ok()?.trim_ascii_end().to_vec())
+    Some(fs::read(proc(pid, "comm")).ok()?.trim_ascii_end().to_vec())
 }
 
 /// When a process started, in clock ticks since boot.
@@ -74,33 +71,35 @@ pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
 pub(crate) fn stat(pid: u32, field: usize) -> Option<i64> {
     // The command may hold bytes that are no text. What it holds does not matter: it is in
     // parentheses, and the last ")" ends it.
-    let stat = decode::text(&fs::read(format!("/proc/{pid}/stat")).ok()?);
+    let stat = decode::text(&fs::read(proc(pid, "stat")).ok()?);
     let (_, fields) = stat.rsplit_once(") ")?;
     fields.split(' ').nth(field.checked_sub(3)?)?.trim_end().parse().ok()
 }
 
 /// The real ids of a process's user or group: the first word of a line of `/proc/PID/status`.
 pub(crate) fn real_id(pid: u32, line: &str) -> Option<u32> {
-    let status = decode::text(&fs::read(format!("/proc/{pid}/status")).ok()?);
+    let status = decode::text(&fs::read(proc(pid, "status")).ok()?);
     let words = status.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(':'))?;
     words.split_whitespace().next()?.parse().ok()
 }
 
 /// The number of a process's namespace; 0 where it may not be seen.
 pub(crate) fn namespace(pid: u32, kind: &str) -> u32 {
-    let meta = fs::metadata(format!("/proc/{pid}/ns/{kind}"));
+    let meta = fs::metadata(proc(pid, &format!("ns/{kind}")));
     meta.ok().and_then(|meta| meta.ino().try_into().ok()).unwrap_or_default()
 }
 
 /// The root directory of a process, as seen from ours.
 pub(crate) fn root(pid: u32) -> Option<String> {
-    let target = fs::read_link(format!("/proc/{pid}/root")).ok()?;
+    let target = fs::read_link(proc(pid, "root")).ok()?;
     Some(decode::text(target.as_os_str().as_bytes()))
 }
 
 /// Whether the process of this pid is still the one that started then.
 pub(crate) fn is_still(pid: u32, start_boot_ns: u64) -> bool {
     let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
-    let expected = start_boot_ns / (1_000_000_000 / ticks_per_second);
+    // Times in `/proc` are of the clock that this process is shown.
+    let shown = start_boot_ns.saturating_add_signed(home::boot_offset_ns());
+    let expected = shown / (1_000_000_000 / ticks_per_second);
     start_ticks(pid).is_some_and(|ticks| ticks.abs_diff(expected) <= 1)
 }

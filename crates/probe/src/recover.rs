@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use event::{Exec, Executable, FileId, Namespaces, Process, ProcessKey, Stamp};
 use rustix::fs::{major, minor};
 
+use crate::home::proc;
 use crate::lineage::{self, Memory};
 use crate::{Probe, cgroup, decode, filter, procfs};
 
@@ -83,7 +84,7 @@ fn fill(exec: &mut Exec, memory: Memory) {
 /// meanwhile.
 fn living(key: ProcessKey) -> Option<(Process, FileId)> {
     let ProcessKey { pid, start_boot_ns } = key;
-    let link = format!("/proc/{pid}/exe");
+    let link = proc(pid, "exe");
     if !procfs::is_still(pid, start_boot_ns) {
         return None;
     }

@@ -4,11 +4,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use probe::{Check, Probe, Seen};
+use probe::{Check, Probe, Reader, Seen};
 
-use crate::canary;
+use crate::canary::Canary;
 use crate::cli::{Common, Format};
 use crate::config::{self, Config};
+use crate::home::Home;
+use crate::privilege;
 use crate::sink;
 
 pub(crate) fn run(common: &Common) -> Result<ExitCode> {
@@ -74,17 +76,42 @@ fn live(config: &Config, plan: &detect::plan::Plan) -> Vec<Check> {
         ),
         fix: None,
     };
-    vec![hooks, fly(&probe)]
-}
-
-fn fly(probe: &Probe) -> Check {
-    let check =
-        |ok, found: String, fix: Option<String>| Check { name: "canary", ok: Some(ok), found, fix };
+    let canary = match Canary::make() {
+        Ok(canary) => canary,
+        Err(error) => return vec![hooks, failed("canary", &format!("{error:#}"))],
+    };
     let mut reader = match probe.reader() {
         Ok(reader) => reader,
-        Err(error) => return check(false, error.to_string(), None),
+        Err(error) => return vec![hooks, failed("canary", &error)],
     };
-    let pid = match canary::fly() {
+    // As `run` does it: what follows, the canary for one, must work without privileges, too.
+    let blind = privilege::blind(&probe);
+    let sandbox = match privilege::give_up(config, canary.program()) {
+        Ok(confined) => Check {
+            name: "sandbox",
+            ok: confined.missing.is_empty().then_some(true),
+            found: confined.words,
+            fix: match confined.missing.as_slice() {
+                [] => confined.advice,
+                missing => Some(missing.join("; ")),
+            },
+        },
+        Err(error) => failed("sandbox", &format!("{error:#}")),
+    };
+    let mut checks = vec![hooks, sandbox, fly(canary, &mut reader)];
+    checks.extend(blind.into_iter().map(|why| Check {
+        name: "coverage",
+        ok: None,
+        found: "degraded".to_owned(),
+        fix: Some(why),
+    }));
+    checks
+}
+
+fn fly(canary: Canary, reader: &mut Reader<'_>) -> Check {
+    let check =
+        |ok, found: String, fix: Option<String>| Check { name: "canary", ok: Some(ok), found, fix };
+    let pid = match canary.fly() {
         Ok(pid) => pid,
         Err(error) => return check(false, format!("{error:#}"), None),
     };
@@ -93,7 +120,7 @@ fn fly(probe: &Probe) -> Check {
     while !seen && Instant::now() < deadline {
         let own = |one| {
             if let Seen::Exec { exec, .. } = one {
-                seen |= canary::is_own(&exec) && exec.process.pid == pid;
+                seen |= canary.is_own(&exec) && Home::may_be(pid, &exec);
             }
         };
         if let Err(error) = reader.drain(own) {

@@ -200,7 +200,7 @@ impl Reader {
 
     /// Completes what is known of the file that a process runs.
     pub(crate) fn complete(&self, exec: &mut Exec) {
-        let link = format!("/proc/{}/exe", exec.process.pid);
+        let link = probe::home::proc(exec.process.pid, "exe");
         if let Ok(file) = file::open(Path::new(&link)) {
             self.examine_open(exec, &file);
             exec.process.exe.sha256 = sha256(&file);

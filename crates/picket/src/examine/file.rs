@@ -4,6 +4,7 @@
 //! process's own root, nothing but regular files is opened, and what was opened is compared with
 //! what the kernel said.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -13,8 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use detect::content::Source;
 use event::{Exec, FileId};
+use probe::home::proc;
+use probe::pinned::{Inside, open_inside};
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, major, minor};
+use rustix::fs::{Mode, OFlags, major, minor};
 
 /// A file system whose devices are not those that `stat` tells.
 const BTRFS: u64 = 0x9123_683e;
@@ -69,7 +72,7 @@ impl Source for FileSource<'_> {
 /// The root directory of a process, while it lives: what its paths begin at.
 pub(crate) fn root_of(pid: u32) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty())?)
+    Ok(rustix::fs::open(proc(pid, "root"), flags, Mode::empty())?)
 }
 
 /// The file that an execution runs: through the process while it lives, else by its path. Either
@@ -77,7 +80,7 @@ pub(crate) fn root_of(pid: u32) -> io::Result<OwnedFd> {
 pub(crate) fn of_exec(exec: &Exec, root: Option<&OwnedFd>) -> io::Result<File> {
     let process = &exec.process;
     let id = exec.file.ok_or(io::ErrorKind::NotFound)?;
-    let live = regular(CWD, format!("/proc/{}/exe", process.pid).as_str(), ResolveFlags::empty());
+    let live = open(Path::new(&proc(process.pid, "exe")));
     if let Ok(file) = live
         && is_inode(&file, &id)?
     {
@@ -99,58 +102,54 @@ pub(crate) fn by_path(exec: &Exec, root: Option<&OwnedFd>, path: &str) -> io::Re
         (false, None) => return Err(io::ErrorKind::NotFound.into()),
     };
     if let Some(root) = root {
-        return regular(root.as_fd(), absolute.as_str(), ResolveFlags::IN_ROOT);
+        return inside(root, &absolute);
     }
     // The process is gone; its parent sees the same files, mostly, and so do we when we live in
     // the same mount namespace.
-    let same = |pid: &str| mount_namespace(pid).is_some_and(|ns| ns == process.namespaces.mnt);
-    if process.ppid != 0 && same(&process.ppid.to_string()) {
+    let same = |ns: Option<u32>| ns.is_some_and(|ns| ns == process.namespaces.mnt);
+    if process.ppid != 0 && same(mount_namespace(&proc(process.ppid, "ns/mnt"))) {
         let root = root_of(process.ppid)?;
-        return regular(root.as_fd(), absolute.as_str(), ResolveFlags::IN_ROOT);
+        return inside(&root, &absolute);
     }
-    if same("self") {
-        return regular(CWD, absolute.as_str(), ResolveFlags::empty());
+    if same(mount_namespace("/proc/self/ns/mnt")) {
+        return open(Path::new(&absolute));
     }
     Err(io::ErrorKind::NotFound.into())
 }
 
 /// Whether a path below a root leads to an open file.
 pub(crate) fn leads_to(root: &OwnedFd, path: &str, file: &File) -> bool {
-    let there = regular(root.as_fd(), path, ResolveFlags::IN_ROOT).and_then(|f| f.metadata());
+    let there = inside(root, path).and_then(|f| f.metadata());
     match (there, file.metadata()) {
         (Ok(there), Ok(here)) => there.dev() == here.dev() && there.ino() == here.ino(),
         _ => false,
     }
 }
 
-/// The number of a process's mount namespace.
-pub(crate) fn mount_namespace(pid: &str) -> Option<u32> {
-    let link = std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()?;
+/// The number of a mount namespace, from a link in a process's `ns` directory.
+pub(crate) fn mount_namespace(link: &str) -> Option<u32> {
+    let link = std::fs::read_link(link).ok()?;
     link.to_str()?.strip_prefix("mnt:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// Opens a regular file and nothing else: a pipe or a device may block for ever.
-pub(crate) fn regular(
-    at: impl AsFd,
-    path: impl rustix::path::Arg,
-    resolve: ResolveFlags,
-) -> io::Result<File> {
+/// Opens a regular file below a root directory.
+fn inside(root: &OwnedFd, path: &str) -> io::Result<File> {
+    regular(open_inside(root.as_fd(), &CString::new(path)?, Inside::File)?)
+}
+
+/// Opens a regular file of this process's own tree.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let fd = if resolve.is_empty() {
-        rustix::fs::openat(at, path, flags, Mode::empty())?
-    } else {
-        rustix::fs::openat2(at, path, flags, Mode::empty(), resolve)?
-    };
+    regular(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// A regular file and nothing else: a pipe or a device may block for ever.
+fn regular(fd: OwnedFd) -> io::Result<File> {
     let file = File::from(fd);
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
     Ok(file)
-}
-
-/// Opens a regular file of this process's own tree.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
-    regular(CWD, path, ResolveFlags::empty())
 }
 
 /// Whether what was read of an open file is what was executed: it is unchanged, or its process
@@ -161,7 +160,7 @@ pub(crate) fn is_as_executed(file: &File, exec: &Exec) -> bool {
     if is(file, &id).unwrap_or(false) {
         return true;
     }
-    let exe = std::fs::metadata(format!("/proc/{}/exe", exec.process.pid));
+    let exe = std::fs::metadata(proc(exec.process.pid, "exe"));
     let runs = |exe: std::fs::Metadata| {
         file.metadata().is_ok_and(|own| own.dev() == exe.dev() && own.ino() == exe.ino())
     };

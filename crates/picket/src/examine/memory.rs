@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use detect::content::{Scanner, Source};
 use event::{Content, Mapped, SignKind};
+use probe::home::proc;
 
 use super::file::{self, FileSource};
 
@@ -48,7 +49,7 @@ struct Mapping {
 impl Memory {
     /// The web servers in what a process has mapped; of memory without a file, interpreters, too.
     pub(crate) fn servers(&self, scanner: &Scanner, pid: u32) -> Vec<Mapped> {
-        let Ok(maps) = fs::read_to_string(format!("/proc/{pid}/maps")) else {
+        let Ok(maps) = fs::read_to_string(proc(pid, "maps")) else {
             return Vec::new();
         };
         let mappings: Vec<Mapping> = maps.lines().filter_map(mapping).collect();
@@ -71,7 +72,7 @@ impl Memory {
             let nobodys = m.path.is_empty() || m.path.starts_with("[anon");
             m.readable && !m.writable && nobodys
         };
-        if let Ok(file) = File::open(format!("/proc/{pid}/mem")) {
+        if let Ok(file) = File::open(proc(pid, "mem")) {
             let mut left = MOST_BYTES;
             let mut ranges = Vec::new();
             for mapping in mappings.iter().filter(bare).take(MOST) {
@@ -91,8 +92,8 @@ impl Memory {
 
     fn file(&self, scanner: &Scanner, pid: u32, mapping: &Mapping) -> Option<Content> {
         // The very file, whatever lies at its path by now; the path is the way without privileges.
-        let link = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.begin, mapping.end);
-        let by_path = || file::open(Path::new(&format!("/proc/{pid}/root{}", mapping.path)));
+        let link = proc(pid, &format!("map_files/{:x}-{:x}", mapping.begin, mapping.end));
+        let by_path = || file::open(Path::new(&proc(pid, &format!("root{}", mapping.path))));
         let file = file::open(Path::new(&link)).or_else(|_| by_path()).ok()?;
         let meta = file.metadata().ok()?;
         let key = (meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.len());

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::fs;
 
+use probe::home::proc;
+
 /// The state of a listening socket in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
 
@@ -11,10 +13,10 @@ const LISTEN: &str = "0A";
 pub(crate) fn listens(pid: u32, port: u16) -> Option<bool> {
     let mut sockets = HashSet::new();
     for table in ["tcp", "tcp6"] {
-        let text = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+        let text = fs::read_to_string(proc(pid, &format!("net/{table}"))).unwrap_or_default();
         sockets.extend(text.lines().skip(1).filter_map(|line| listener(line, port)));
     }
-    for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten() {
+    for entry in fs::read_dir(proc(pid, "fd")).ok()?.flatten() {
         let Ok(link) = fs::read_link(entry.path()) else { continue };
         let inode = link.to_str().and_then(|l| l.strip_prefix("socket:[")?.strip_suffix(']'));
         if inode.is_some_and(|inode| sockets.contains(inode)) {

@@ -16,7 +16,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags};
+use probe::pinned::{Inside, open_inside};
+use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Problem;
@@ -61,7 +62,7 @@ impl Root {
     /// A regular file, if there is one.
     pub(super) fn file(&self, path: &str) -> Result<Option<File>, Problem> {
         let said = |error| Problem::new(self.show(path), error);
-        match self.resolve(path.as_bytes(), OFlags::PATH) {
+        match self.resolve(path.as_bytes(), Inside::Anything) {
             Ok(fd) => regular(&fd).map(Some).map_err(|why| Problem::new(self.show(path), why)),
             Err(error) => absent(error).map_err(said),
         }
@@ -79,8 +80,7 @@ impl Root {
 
     /// A directory, if there is one.
     pub(super) fn directory(&self, path: &str) -> Result<Option<Directory<'_>>, Problem> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
-        match self.resolve(path.as_bytes(), flags) {
+        match self.resolve(path.as_bytes(), Inside::Directory) {
             Ok(fd) => Ok(Some(Directory { root: self, path: self.show(path), fd })),
             Err(error) => absent(error).map_err(|error| Problem::new(self.show(path), error)),
         }
@@ -103,12 +103,12 @@ impl Root {
         Ok(())
     }
 
-    fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let flags = flags | OFlags::CLOEXEC;
-        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    fn resolve(&self, path: &[u8], inside: Inside) -> Result<OwnedFd, Errno> {
+        let path = CString::new(path).map_err(|_| Errno::INVAL)?;
         let mut tries = 0;
         loop {
-            match rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), how) {
+            let opened = open_inside(self.fd.as_fd(), &path, inside);
+            match opened.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO)) {
                 // Something was renamed meanwhile, and the kernel cannot tell that `..` is inside.
                 Err(Errno::AGAIN) if tries < 8 => tries += 1,
                 Err(Errno::INTR) => {}
@@ -120,7 +120,7 @@ impl Root {
     /// Which directory this is, and a descriptor that keeps it being that one.
     fn identity(&self, path: &[u8]) -> Option<((u64, u64), OwnedFd)> {
         let path = if path.is_empty() { b"/" } else { path };
-        let fd = self.resolve(path, OFlags::PATH | OFlags::DIRECTORY).ok()?;
+        let fd = self.resolve(path, Inside::Place).ok()?;
         let stat = rustix::fs::fstat(&fd).ok()?;
         Some(((stat.st_dev, stat.st_ino), fd))
     }

@@ -123,7 +123,14 @@ fn executable(path: &Path, bytes: &[u8]) {
 }
 
 pub(crate) fn run(path: &Path) -> u32 {
-    let mut child = Command::new(path).stdin(Stdio::null()).spawn().unwrap();
+    let spawn = || Command::new(path).stdin(Stdio::null()).spawn();
+    let mut child = loop {
+        match spawn() {
+            // Another thread's child still has it open for writing, for a moment.
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+            spawned => break spawned.unwrap(),
+        }
+    };
     assert!(child.wait().unwrap().success());
     child.id()
 }

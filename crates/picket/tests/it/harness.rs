@@ -71,8 +71,14 @@ impl Sensor {
 
     /// Starts picket and waits for its ready line, whatever it says.
     pub(crate) fn start_anyhow(args: &[&str]) -> (Self, String) {
-        let mut child = picket()
-            .args(args)
+        let mut command = picket();
+        command.args(args);
+        Self::start_command(command)
+    }
+
+    /// Starts picket by a command that runs it, and waits for its ready line, whatever it says.
+    pub(crate) fn start_command(mut command: Command) -> (Self, String) {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -171,9 +177,14 @@ impl Sensor {
     }
 
     /// Asks picket to end and waits for it. Returns its exit code and everything it wrote.
-    pub(crate) fn stop(mut self) -> (Option<i32>, Vec<Value>, String) {
+    pub(crate) fn stop(self) -> (Option<i32>, Vec<Value>, String) {
+        self.signal(Signal::INT);
+        self.wait()
+    }
+
+    /// Waits for picket to end by itself. Returns its exit code and everything it wrote.
+    pub(crate) fn wait(mut self) -> (Option<i32>, Vec<Value>, String) {
         let mut child = self.child.take().unwrap();
-        kill(child.id(), Signal::INT);
         let code = wait(&mut child).code();
         // The readers end with the pipes; give them a moment to hand over the last lines.
         let deadline = Instant::now() + PATIENCE;
@@ -244,6 +255,14 @@ pub(crate) fn wait_long(child: &mut Child, patience: Duration) -> ExitStatus {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Copies a program that is to be executed. Not by this process: another thread's child could have
+/// the copy open for writing a moment longer, and then it cannot be executed.
+pub(crate) fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>, mode: &str) {
+    let mut install = Command::new("install");
+    install.args(["-m", mode]).arg(from.as_ref()).arg(to.as_ref());
+    assert!(install.status().unwrap().success(), "cannot copy {}", from.as_ref().display());
 }
 
 /// Sends a signal to a process that this test started.

@@ -11,8 +11,10 @@ mod docs;
 mod evasion;
 mod hang;
 mod harness;
+mod hostile;
 mod input;
 mod lifecycle;
+mod privilege;
 mod servers;
 mod silence;
 
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
     trials.extend(evasion::trials());
     trials.extend(silence::trials());
     trials.extend(lifecycle::trials());
+    trials.extend(privilege::trials());
+    trials.extend(hostile::trials());
     trials.extend(input::trials());
     trials.extend(docs::trials());
     trials.extend(architecture::trials());

@@ -130,7 +130,7 @@ impl<'c> Subjects<'c> {
                 invoked_as: path.clone(),
                 args,
                 namespaces: Namespaces {
-                    mnt: file::mount_namespace(&pid.to_string()).unwrap_or_default(),
+                    mnt: file::mount_namespace(&format!("{dir}/ns/mnt")).unwrap_or_default(),
                     ..Namespaces::default()
                 },
                 exe: Executable {
