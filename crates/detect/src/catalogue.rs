@@ -42,8 +42,6 @@ pub enum Role {
     Embedded,
     /// A general tool that can be made to serve.
     Tool,
-    /// picket's own test program; never reported to the user.
-    Canary,
 }
 
 /// One web server.

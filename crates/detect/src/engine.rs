@@ -11,7 +11,7 @@ use event::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::catalogue::{Catalogue, Role};
+use crate::catalogue::Catalogue;
 use crate::guidance::Facts;
 use crate::identify::Identity;
 use crate::launcher::launcher;
@@ -102,9 +102,6 @@ impl Engine {
         let Some(identity) = self.catalogue.identify(&exec.process) else {
             return Vec::new();
         };
-        if identity.server.role == Role::Canary {
-            return Vec::new();
-        }
         let (records, known) = self.detect(host, exec, &identity);
         if let Some(known) = known {
             self.remember(exec.process.key(), known);

@@ -15,7 +15,8 @@ pub struct Coverage {
     pub state: State,
     /// Why it is not full, in words.
     pub reasons: Vec<String>,
-    /// The stretch of time that this speaks of.
+    /// The stretch of time that this speaks of; where something was lost, from the first loss to the
+    /// last, as far as that is known.
     pub window: Window,
     /// What was lost in it, by place.
     pub lost: Lost,
@@ -24,6 +25,10 @@ pub struct Coverage {
     /// Of these, the executions that user space had to look at.
     #[serde(default)]
     pub crossed: u64,
+    /// Executions of which there was room for little more than the fact since the last record, or
+    /// since the start in the last one: long arguments and the working directory may be missing.
+    #[serde(default)]
+    pub thinned: u64,
 }
 
 /// A stretch of time.
@@ -38,23 +43,38 @@ pub struct Window {
 /// Events lost, by the place that lost them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lost {
-    /// In the kernel: no room in the ring, or a hook that was skipped.
+    /// In the kernel: no room in a ring, or a hook that was skipped.
     pub kernel: u64,
-    /// Between the threads of picket.
+    /// Between the threads of picket: listeners that nobody had the time to look into.
     pub queue: u64,
-    /// On the way out.
+    /// On the way out: records that were not read as fast as they came.
     pub sink: u64,
     /// What may have been a server, and nobody could tell: executions whose file could not be read
     /// before the process ended and whose name says nothing, interpreters and tools with more
-    /// arguments than are taken, listeners that nobody had the time to look into.
+    /// arguments than are taken or than there was room for.
     #[serde(default)]
     pub unread: u64,
+    /// Processes of which the kernel could not keep where they came from.
+    #[serde(default)]
+    pub lineage: u64,
 }
 
 impl Lost {
     /// Whether nothing was lost anywhere.
     pub fn is_zero(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What came on top of an earlier count.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            kernel: self.kernel.saturating_sub(earlier.kernel),
+            queue: self.queue.saturating_sub(earlier.queue),
+            sink: self.sink.saturating_sub(earlier.sink),
+            unread: self.unread.saturating_sub(earlier.unread),
+            lineage: self.lineage.saturating_sub(earlier.lineage),
+        }
     }
 }
 

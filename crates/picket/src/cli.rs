@@ -43,8 +43,9 @@ pub(crate) enum Command {
     /// Watch this machine until SIGINT or SIGTERM; detections on stdout
     ///
     /// Prints "picket: watching, coverage full" on stderr once every hook is attached, running
-    /// processes are known and a test execution was seen. Needs root, which it then gives up, or
-    /// CAP_BPF and CAP_PERFMON.
+    /// processes are known and every hook has seen its part of a test program, the canary. It is
+    /// executed again every few minutes (`canary_seconds`), and on SIGHUP. Needs root, which it then
+    /// gives up, or CAP_BPF and CAP_PERFMON.
     Run(RunArgs),
     /// Write raw events as JSON lines, for `replay` and for samples of recipes
     ///
@@ -63,7 +64,8 @@ pub(crate) enum Command {
     Config,
     /// Say what this kernel and these privileges allow, and how to fix what is missing
     ///
-    /// Loads the programs, attaches them and executes a harmless test program that must be seen.
+    /// Loads the programs, attaches them and executes a harmless test program, of which each hook must
+    /// see its part.
     Doctor,
     /// Print the JSON Schema of a file format
     Schema {

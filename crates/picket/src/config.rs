@@ -15,6 +15,9 @@ const DEFAULT_FILE: &str = "/etc/picket/config.yaml";
 /// The ring is mapped twice and counts as resident memory: more would be a mistake.
 const LARGEST_RING: u32 = 256 << 20;
 
+/// A proof that is older than a day proves little.
+const RAREST_CANARY: u32 = 86_400;
+
 /// Everything that can be set. Unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -39,6 +42,9 @@ pub(crate) struct Config {
     pub(crate) user: Option<String>,
     /// Give up privileges that are needed no more, and forbid what is never done.
     pub(crate) sandbox: bool,
+    /// How often a canary proves that the hooks work, in seconds, at most 86400; 0 for only at the
+    /// start, on SIGHUP and after losses.
+    pub(crate) canary_seconds: u32,
 }
 
 /// Where this runs, as it can be configured.
@@ -65,6 +71,7 @@ impl Default for Config {
             files: probe.files,
             user: None,
             sandbox: true,
+            canary_seconds: 180,
         }
     }
 }
@@ -104,6 +111,11 @@ impl Config {
         );
         anyhow::ensure!(self.processes > 0, "processes is 0: expected at least 1");
         anyhow::ensure!(self.files > 0, "files is 0: expected at least 1");
+        anyhow::ensure!(
+            self.canary_seconds <= RAREST_CANARY,
+            "canary_seconds is {}: expected 0 to {RAREST_CANARY}",
+            self.canary_seconds
+        );
         Ok(())
     }
 

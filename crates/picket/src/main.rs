@@ -7,6 +7,7 @@ mod ci;
 mod cli;
 mod cmd;
 mod config;
+mod coverage;
 mod environment;
 mod escape;
 mod examine;
@@ -19,6 +20,7 @@ mod ready;
 mod rules;
 mod signals;
 mod sink;
+mod tally;
 mod users;
 
 use std::process::ExitCode;

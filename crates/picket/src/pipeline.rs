@@ -9,35 +9,34 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use detect::engine::Engine;
 use detect::plan::Verdict;
-use event::{Behaviour, Coverage, Event, Exec, Listen, Lost, Record, Stamp, State, Window};
-use probe::{Clock, Counts, Probe, Reader, Seen};
+use event::{Behaviour, Event, Exec, Listen, Lost, Record, Stamp, State};
+use probe::{Clock, Probe, Reader, Seen};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 
 use crate::canary::Canary;
 use crate::config::Config;
+use crate::coverage::{Measure, Watch};
 use crate::examine::Examiner;
 use crate::examine::queue::{Arrived, Queue};
-use crate::home::Home;
 use crate::host;
 use crate::privilege;
 use crate::ready::Ready;
 use crate::signals::Signals;
 use crate::sink::{self, Item, Room, Sink, Style};
+use crate::tally;
 use crate::users::Users;
 
-/// What is said when lineage could not keep a process.
-const LINEAGE: &str = "the kernel could not keep the lineage of every process";
 /// Counters are looked at this often.
 const TICK: Duration = Duration::from_secs(1);
 /// How long an event may wait for room before the signals are looked at again.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a detection may wait for a reader that takes nothing. It waits once, see the queue.
+const READER_PATIENCE: Duration = Duration::from_secs(1);
 /// Executions of packed programs that are kept until they listen.
 const MOST_PACKED: usize = 256;
 /// How long files may be read after the end was asked for.
 const LAST_LOOKS: Duration = Duration::from_secs(2);
-/// How long a canary may take to be seen.
-const CANARY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What to do with what is seen.
 pub(crate) struct Plan {
@@ -63,7 +62,6 @@ struct Pipeline<'p> {
     users: Users,
     host: String,
     plan: Plan,
-    started: u64,
     /// The end was asked for.
     ending: bool,
     /// It was said that answers cannot be heard.
@@ -71,17 +69,12 @@ struct Pipeline<'p> {
     /// Executions of packed programs, the latest.
     packed: VecDeque<Exec>,
     canary: Canary,
-    home: Home,
-    ready: Ready,
+    systemd: Ready,
     coverage: Watch,
-}
-
-/// What was last said of coverage.
-struct Watch {
-    state: State,
-    reasons: Vec<String>,
-    lost: Lost,
-    since: u64,
+    /// It was said how much is seen.
+    ready: bool,
+    /// Events wait that could go on.
+    behind: bool,
 }
 
 /// Watches until asked to end.
@@ -100,12 +93,12 @@ pub(crate) fn run(
         processes: config.processes,
         files: config.files,
     };
-    let canary = Canary::make()?;
+    let canary = Canary::new(config.canary_seconds)?;
     let mut probe = Probe::load(&options, &engine.catalogue().plan())?;
     let started = Clock::boot_ns();
     probe.attach()?;
     let reader = probe.reader()?;
-    let ready = Ready::connect();
+    let systemd = Ready::connect();
     let disabled = [disabled, privilege::blind(&probe)].concat();
     // All is open. What follows, and every thread, does without privileges.
     privilege::give_up_loudly(config, canary.program())?;
@@ -121,19 +114,14 @@ pub(crate) fn run(
         users: Users::default(),
         host: config.host.clone().unwrap_or_else(host::name),
         plan,
-        started,
         ending: false,
         said_deaf: false,
         packed: VecDeque::new(),
         canary,
-        home: Home::find(),
-        ready,
-        coverage: Watch {
-            state: if disabled.is_empty() { State::Full } else { State::Degraded },
-            reasons: disabled,
-            lost: Lost::default(),
-            since: started,
-        },
+        systemd,
+        coverage: Watch::new(started, disabled),
+        ready: false,
+        behind: false,
     };
     let watched = pipeline.watch();
     let last = pipeline.say_goodbye();
@@ -146,15 +134,22 @@ impl Pipeline<'_> {
         if !self.wait_for_canary()? {
             return Ok(());
         }
-        self.say_coverage(self.coverage.lost, self.started)?;
-        let reasons = self.coverage.reasons.join("; ");
-        match self.coverage.state {
+        let measure = self.measure()?;
+        self.coverage.begin(measure);
+        self.say_coverage()?;
+        self.ready = true;
+        let reasons = self.coverage.reasons().join("; ");
+        match self.coverage.state() {
             State::Full => sink::log("watching, coverage full"),
             state => sink::log(&format!("watching, coverage {state}: {reasons}")),
         }
-        self.ready.say();
+        self.systemd.say();
         let mut next = Instant::now() + TICK;
-        while !self.wait(next.saturating_duration_since(Instant::now()))? {
+        while !self.wait(if self.behind {
+            Duration::ZERO
+        } else {
+            next.saturating_duration_since(Instant::now())
+        })? {
             self.drain()?;
             if Instant::now() >= next {
                 next = Instant::now() + TICK;
@@ -163,7 +158,7 @@ impl Pipeline<'_> {
             }
         }
         // What happened before the signal still counts.
-        while self.drain()? > 0 {}
+        while self.drain()? > 0 || self.behind {}
         let deadline = Instant::now() + LAST_LOOKS;
         while !self.queue.is_empty() && Instant::now() < deadline {
             self.queue.wait(PATIENCE);
@@ -175,38 +170,14 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// Executes the canary and waits until it is seen. Says false when asked to end meanwhile.
+    /// Waits until it is known what the first canary proves. Says false when asked to end meanwhile.
     fn wait_for_canary(&mut self) -> Result<bool> {
-        let mut problem = None;
-        match self.canary.fly() {
-            Err(error) => problem = Some(format!("{error:#}")),
-            Ok(pid) => {
-                let deadline = Instant::now() + CANARY_PATIENCE;
-                let canary = self.canary;
-                let mut seen: Option<Exec> = None;
-                while seen.is_none() {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        problem = Some("the canary was executed but not seen".to_owned());
-                        break;
-                    }
-                    if self.wait(left)? {
-                        return Ok(false);
-                    }
-                    self.drain_noting(&mut |exec| {
-                        if canary.is_own(exec) && Home::may_be(pid, exec) {
-                            seen = Some(exec.clone());
-                        }
-                    })?;
-                }
-                if let Some(exec) = seen {
-                    self.home.learn(&exec);
-                }
+        self.canary.want();
+        while self.coverage.is_unproved() {
+            if self.wait(TICK)? {
+                return Ok(false);
             }
-        }
-        if let Some(problem) = problem {
-            self.coverage.state = State::Degraded;
-            self.coverage.reasons.push(problem);
+            self.drain()?;
         }
         Ok(true)
     }
@@ -218,12 +189,14 @@ impl Pipeline<'_> {
         let failed = self.sink.failed();
         let signals = self.signals.as_fd();
         let examined = self.queue.fd();
+        let landed = self.canary.fd();
         // When too much waits to be examined, the rings have to wait as well.
         let rings = if self.queue.is_full() { PollFlags::empty() } else { PollFlags::IN };
         let mut fds = [
             PollFd::new(&execs, rings),
             PollFd::new(&listens, rings),
             PollFd::new(&examined, PollFlags::IN),
+            PollFd::new(&landed, PollFlags::IN),
             PollFd::new(&failed, PollFlags::IN),
             PollFd::new(&signals, PollFlags::IN),
             // Nothing is asked of stdout, but that its reader has gone is told unasked.
@@ -234,8 +207,11 @@ impl Pipeline<'_> {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).context("cannot wait for events"),
         }
-        let [_, _, _, failed, signals, stdout] = fds.map(|fd| fd.revents());
+        let [_, _, _, _, failed, signals, stdout] = fds.map(|fd| fd.revents());
         self.ending |= signals.contains(PollFlags::IN) && self.signals.came();
+        if self.signals.hung_up() {
+            self.canary.want();
+        }
         if self.ending {
             return Ok(true);
         }
@@ -246,32 +222,49 @@ impl Pipeline<'_> {
     }
 
     fn drain(&mut self) -> Result<usize> {
-        self.drain_noting(&mut |_| {})
-    }
-
-    fn drain_noting(&mut self, note: &mut dyn FnMut(&Exec)) -> Result<usize> {
         let mut seen = Vec::new();
         let mut count = 0;
-        if !self.queue.is_full() {
+        let reads = !self.queue.is_full();
+        if reads {
             count = self.reader.drain(|one| seen.push(one))?;
         }
         for one in seen {
             match one {
                 Seen::Exec { exec, ask } => {
-                    note(&exec);
-                    if !self.canary.is_own(&exec) {
+                    if !self.canary.is_own_exec(&exec, self.probe) {
                         let lasts = exec.file.is_some_and(|id| self.reader.lasts(&id));
                         self.queue.exec(exec, ask, lasts);
                     }
                 }
+                Seen::Listen(listen) if self.canary.is_own_listener(&listen) => {}
                 Seen::Listen(listen) => self.queue.listen(listen),
                 Seen::Answer(answer) => self.queue.answer(answer),
             }
         }
+        // A slow reader of stdout must not keep it from looking at anything else.
+        let until = Instant::now() + TICK;
+        self.behind = false;
         while let Some(arrived) = self.queue.next()? {
             self.deliver(arrived)?;
+            self.behind = Instant::now() >= until;
+            if self.behind {
+                break;
+            }
         }
+        self.look_at_canary(reads && self.reader.caught_up())?;
         Ok(count)
+    }
+
+    /// Lets the canary fly when it is time, and draws the conclusions.
+    fn look_at_canary(&mut self, caught_up: bool) -> Result<()> {
+        let lost = self.coverage.lost_in_kernel();
+        if let Some(outcome) = self.canary.look(caught_up, lost, self.probe) {
+            self.coverage.judge(&outcome);
+            if self.ready {
+                self.check_coverage()?;
+            }
+        }
+        Ok(())
     }
 
     fn deliver(&mut self, arrived: Arrived) -> Result<()> {
@@ -290,7 +283,8 @@ impl Pipeline<'_> {
             }
             Arrived::Listen(listen) => {
                 self.look_closer(&listen);
-                (Event::Listen { host, listen: *listen }, None)
+                let boot_ns = Some(self.boot_ns_of(listen.time));
+                (Event::Listen { host, listen: *listen }, boot_ns)
             }
             Arrived::Answer(answer) => {
                 self.look(&answer.listen, answer.time, Some(answer.protocol));
@@ -302,18 +296,23 @@ impl Pipeline<'_> {
                 (Event::Behaviour { host, behaviour }, None)
             }
         };
+        // Once the end was asked for, nobody is waited for.
+        let [long, short] = match self.ending {
+            true => [Duration::ZERO; 2],
+            false => [READER_PATIENCE, PATIENCE],
+        };
+        let mut full = false;
         if self.plan.detections {
             for record in self.engine.on(&event) {
-                self.sink.send(Item { record, boot_ns });
+                full |= self.sink.send(Item { record, boot_ns }, long) == Room::Full;
             }
         }
         if self.plan.events {
             let record = Record::Event(Box::new(masked(event)));
-            // Once the end was asked for, nobody is waited for.
-            let patience = if self.ending { Duration::ZERO } else { PATIENCE };
-            if self.sink.send_event(Item { record, boot_ns }, patience) == Room::Full {
-                self.ending |= self.signals.came();
-            }
+            full |= self.sink.send_event(Item { record, boot_ns }, short) == Room::Full;
+        }
+        if full {
+            self.ending |= self.signals.came();
         }
         Ok(())
     }
@@ -321,7 +320,7 @@ impl Pipeline<'_> {
     /// A listener of a process that nobody recognised is worth a second look, into its memory and
     /// at what it answers.
     fn look_closer(&mut self, listen: &Listen) {
-        let own = Some(listen.pid) == self.home.pid();
+        let own = Some(listen.pid) == self.canary.own();
         if own || self.engine.knows(listen) {
             return;
         }
@@ -341,7 +340,7 @@ impl Pipeline<'_> {
         }
         // An interpreter or a tool, and the words that would tell come too late.
         if process.args_truncated && catalogue.verdict(exec) == Some(Verdict::Watch) {
-            self.queue.cut();
+            self.queue.cut(exec);
         }
         if packed {
             if self.packed.len() >= MOST_PACKED {
@@ -365,14 +364,25 @@ impl Pipeline<'_> {
 
     fn look(&mut self, listen: &Listen, time: Stamp, answered: Option<String>) {
         let Some(exec) = self.execution_of(listen) else { return };
-        self.queue.look(Box::new(Behaviour {
-            time,
-            exec: Box::new(exec),
-            parents: listen.parents.clone(),
-            listener: listen.listener.clone(),
-            answered,
-            mapped: Vec::new(),
-        }));
+        let at = self.boot_ns_of(listen.time);
+        self.queue.look(
+            at,
+            Box::new(Behaviour {
+                time,
+                exec: Box::new(exec),
+                parents: listen.parents.clone(),
+                listener: listen.listener.clone(),
+                answered,
+                mapped: Vec::new(),
+            }),
+        );
+    }
+
+    /// A time of day as boot time.
+    fn boot_ns_of(&self, time: Stamp) -> u64 {
+        let now = Clock::boot_ns();
+        let age = self.probe.clock().stamp(now).unix_nanos() - time.unix_nanos();
+        now.saturating_sub(u64::try_from(age).unwrap_or_default())
     }
 
     /// Says once that answers cannot be heard.
@@ -382,113 +392,93 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Says so when something was lost since the last look, and when all is well again.
+    /// Says so when something was lost since the last look, when coverage changed otherwise, and
+    /// when all is well again.
     fn check_coverage(&mut self) -> Result<()> {
-        let counts = self.probe.counts()?;
-        let lost = self.lost(&counts);
-        let lineage_lost =
-            counts.lost_lineage > 0 && !self.coverage.reasons.iter().any(|r| r == LINEAGE);
-        if lineage_lost {
-            self.coverage.reasons.push(LINEAGE.to_owned());
+        let measure = self.measure()?;
+        self.coverage.measure(measure);
+        if self.coverage.wants_proof() {
+            self.canary.want();
         }
-        let from = self.coverage.since;
-        self.coverage.since = Clock::boot_ns();
-        if lost == self.coverage.lost {
-            if lineage_lost {
-                self.coverage.state = State::Degraded;
-                self.say_coverage(Lost::default(), from)?;
-                return Ok(());
-            }
-            let well = self.coverage.reasons.is_empty();
-            if self.coverage.state == State::Degraded && well {
-                self.coverage.state = State::Full;
-                self.say_coverage(Lost::default(), from)?;
-            }
+        self.say_coverage()
+    }
+
+    /// What was counted so far.
+    fn measure(&mut self) -> Result<Measure> {
+        let (counts, kernel) = self.probe.losses()?;
+        let gaps = self.reader.gaps();
+        // A gap in the numbers is the same loss, seen from this side; whichever knows more.
+        let pairs = [
+            (counts.lost_execs, gaps.execs),
+            (counts.lost_listens, gaps.listens),
+            (counts.lost_answers, gaps.answers),
+        ];
+        let unknown: u64 = pairs.iter().map(|(counted, gap)| gap.saturating_sub(*counted)).sum();
+        let unknown = unknown + counts.skipped + self.reader.malformed();
+        let queue = self.queue.losses();
+        let sink = self.sink.losses();
+        let lost = Lost {
+            kernel: pairs.iter().map(|(counted, _)| counted).sum::<u64>() + unknown,
+            queue: queue.overflow.count,
+            sink: sink.count,
+            unread: queue.unread.count,
+            lineage: counts.lost_lineage,
+        };
+        let spans = [queue.overflow, queue.unread, sink].map(|mut tally| tally.take_span());
+        Ok(Measure {
+            at: Clock::boot_ns(),
+            lost,
+            undated: unknown + counts.lost_lineage,
+            span: spans.into_iter().fold(kernel, tally::join),
+            thinned: counts.thinned,
+            seen: counts.execs,
+            crossed: counts.crossed,
+        })
+    }
+
+    /// Says what is new of coverage, if anything is.
+    fn say_coverage(&mut self) -> Result<()> {
+        if !self.coverage.has_news() {
             return Ok(());
         }
-        let before = std::mem::replace(&mut self.coverage.lost, lost);
-        let more = Lost {
-            kernel: lost.kernel - before.kernel,
-            queue: lost.queue - before.queue,
-            sink: lost.sink - before.sink,
-            unread: lost.unread - before.unread,
-        };
-        self.coverage.state = State::Degraded;
-        sink::log(&format!(
-            "coverage degraded: lost {} events in the kernel, {} in the queue; {} programs could not \
-             be read",
-            more.kernel, more.queue, more.unread
-        ));
-        self.say_coverage(more, from)
-    }
-
-    fn lost(&self, counts: &Counts) -> Lost {
-        Lost {
-            // A gap in the numbers is the same loss, seen from this side; whichever knows more.
-            kernel: counts.lost().max(self.reader.gaps()) + self.reader.malformed(),
-            queue: self.sink.dropped(),
-            sink: 0,
-            unread: self.queue.unread(),
+        if self.coverage.has_changed() && self.ready {
+            let reasons = self.coverage.reasons().join("; ");
+            match self.coverage.state() {
+                State::Full => sink::log("coverage full again"),
+                state => sink::log(&format!("coverage {state}: {reasons}")),
+            }
         }
-    }
-
-    fn say_coverage(&mut self, lost: Lost, from: u64) -> Result<()> {
-        let counts = self.probe.counts()?;
-        let clock = self.probe.clock();
-        let now = clock.stamp(Clock::boot_ns());
-        let record = coverage(
-            &self.host,
-            self.coverage.state,
-            &self.coverage.reasons,
-            Window { from: clock.stamp(from), to: now },
-            lost,
-            &counts,
-        );
-        // Text is for people: they hear of coverage when it changes, on stderr.
-        if self.plan.style.format == crate::cli::Format::Json {
-            self.sink.send(Item { record, boot_ns: None });
+        let record = self.coverage.news(&self.host, self.probe.clock());
+        if self.write_coverage(record) == Room::Taken {
+            self.coverage.told();
         }
         Ok(())
     }
 
+    fn write_coverage(&self, record: event::Coverage) -> Room {
+        // Text is for people: they hear of coverage when it changes, on stderr.
+        if self.plan.style.format != crate::cli::Format::Json {
+            return Room::Taken;
+        }
+        let record = Record::Coverage(Box::new(record));
+        self.sink.offer(Item { record, boot_ns: None })
+    }
+
     /// The last record: the whole time, and all that was lost in it.
     fn say_goodbye(&mut self) -> Result<()> {
-        let lost = self.lost(&self.probe.counts()?);
-        self.coverage.state = if !self.coverage.reasons.is_empty() || !lost.is_zero() {
-            State::Degraded
-        } else {
-            State::Full
-        };
-        if !lost.is_zero() {
-            sink::log(&format!(
-                "lost {} events in the kernel, {} in the queue since the start; {} programs could not \
-                 be read",
-                lost.kernel, lost.queue, lost.unread
-            ));
+        let measure = self.measure()?;
+        self.coverage.measure(measure);
+        // What was lost last has a window of its own, too.
+        if self.coverage.has_losses() {
+            self.say_coverage()?;
         }
-        self.say_coverage(lost, self.started)
+        let record = self.coverage.summary(&self.host, self.probe.clock());
+        if !record.lost.is_zero() {
+            sink::log(&format!("since the start: {}", record.reasons.join("; ")));
+        }
+        self.write_coverage(record);
+        Ok(())
     }
-}
-
-fn coverage(
-    host: &str,
-    state: State,
-    reasons: &[String],
-    window: Window,
-    lost: Lost,
-    counts: &Counts,
-) -> Record {
-    let time: Stamp = window.to;
-    Record::Coverage(Box::new(Coverage {
-        time,
-        host: host.to_owned(),
-        state,
-        reasons: reasons.to_vec(),
-        window,
-        lost,
-        seen: counts.execs,
-        crossed: counts.crossed,
-    }))
 }
 
 /// An event with the secrets in its arguments masked: this is where it leaves the process.

@@ -4,14 +4,16 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// SIGINT and SIGTERM ask to end; a second one ends at once.
+/// SIGINT and SIGTERM ask to end; a second one ends at once. SIGHUP asks for a proof of coverage.
 pub(crate) struct Signals {
     stream: UnixStream,
+    asked: Arc<AtomicBool>,
+    hung_up: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -33,13 +35,23 @@ impl Signals {
             let theirs = theirs.try_clone().context(what)?;
             signal_hook::low_level::pipe::register(signal, theirs).context(what)?;
         }
-        Ok(Self { stream })
+        let hung_up = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGHUP, Arc::clone(&hung_up)).context(what)?;
+        signal_hook::low_level::pipe::register(SIGHUP, theirs).context(what)?;
+        Ok(Self { stream, asked, hung_up })
     }
 
-    /// Whether a signal came since the last time.
+    /// Whether the end was asked for.
     pub(crate) fn came(&mut self) -> bool {
         let mut bytes = [0; 16];
-        matches!(self.stream.read(&mut bytes), Ok(n) if n > 0)
+        // What is left of it wakes the caller again.
+        let _ = self.stream.read(&mut bytes);
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Whether a proof was asked for since the last time.
+    pub(crate) fn hung_up(&self) -> bool {
+        self.hung_up.swap(false, Ordering::SeqCst)
     }
 }
 

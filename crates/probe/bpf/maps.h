@@ -115,8 +115,24 @@ static __always_inline struct counters *counters(void)
 	return bpf_map_lookup_elem(&counts, &zero);
 }
 
+/* Until when user space knows of losses, in boot time: later ones begin a new window. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} known_losses SEC(".maps");
+
 static __always_inline void note_loss(struct counters *c, __u64 now)
 {
+	__u32 zero = 0;
+	__u64 *known = bpf_map_lookup_elem(&known_losses, &zero);
+
+	if (known && c->new_lost <= *known) {
+		/* User space may be just about to read the one before. */
+		c->former_lost = c->new_lost;
+		c->new_lost = now;
+	}
 	if (!c->first_lost)
 		c->first_lost = now;
 	c->last_lost = now;

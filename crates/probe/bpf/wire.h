@@ -12,14 +12,17 @@
 #define ARGS_LEN 8192
 #define PIECE_LEN 8192 /* of the arguments that follow; at most PIECES of them: 128 KiB in all */
 #define PIECES 15
-#define DEEPEST 64 /* path components that are followed */
+#define THIN_LEN 1024 /* bytes of the tail in a thin record, */
+#define THIN_ARGS 256 /* and of the arguments in it */
+#define DEEPEST 64    /* path components that are followed */
 #define IMAGE_NAME 32
 #define IMAGE_PATH 128
 #define IMAGE_ARGS 128
 
-/* The tail holds, one after the other: the file's path, the working directory, what was asked
- * for, the interpreter, the arguments. A path is its components from the last to the first,
- * each ended by a NUL. */
+/* The tail holds, one after the other: the file's path, what was asked for, the interpreter, the
+ * arguments, the working directory. A path is its components from the last to the first, each
+ * ended by a NUL. What tells what it is comes first: a thin record is the beginning of a full one.
+ */
 #define TAIL_LEN (2 * (PATH_LEN + NAME_LEN) + 2 * PATH_LEN + ARGS_LEN)
 
 /* exec_head.flags */
@@ -32,6 +35,7 @@
 #define EXEC_PATH_TRUNCATED (1 << 6)
 #define EXEC_CWD_TRUNCATED (1 << 7)
 #define EXEC_OVERLAY (1 << 8)
+#define EXEC_THIN (1 << 9) /* little room was left: the fact, and what identifies it */
 
 /* Why an execution crossed; exec_head.why */
 #define WHY_EVERYTHING 0
@@ -122,10 +126,10 @@ struct exec_head {
 	__u32 mode;
 	__u32 links;
 	__u32 path_len;
-	__u32 cwd_len;
 	__u32 asked_len;
 	__u32 interpreter_len;
 	__u32 args_len;
+	__u32 cwd_len;
 	__u32 tail_len;
 	__u32 more_args; /* bytes in the pieces that were sent before */
 	__u32 all_args;	 /* bytes of all arguments */
@@ -205,6 +209,10 @@ struct counters {
 	__u64 lost_listens;
 	__u64 first_lost; /* boot time of the first loss and of the last */
 	__u64 last_lost;
+	__u64 new_lost; /* of the first since user space looked last, and of the one before that
+			   look */
+	__u64 former_lost;
+	__u64 thinned; /* sent, but thin */
 	__u64 exec_seq;
 	__u64 listen_seq;
 	__u64 lost_lineage; /* a process or an image could not be kept */

@@ -21,24 +21,58 @@ pub struct Counts {
     pub lost_listens: u64,
     /// Answers of servers that found no room in theirs.
     pub lost_answers: u64,
-    /// Executions of which arguments beyond the first 8 KiB found no room.
-    pub lost_args: u64,
+    /// Executions of which only the fact and what identifies it were sent, since little room was
+    /// left, or of which arguments beyond the first 8 KiB found no room. None of them is lost.
+    pub thinned: u64,
     /// Runs of a hook that the kernel skipped.
     pub skipped: u64,
     /// Processes or images that lineage could not keep.
     pub lost_lineage: u64,
-    /// Boot time of the first loss and of the last, if there was any.
+    /// Boot time of the first loss and of the last, if there was any. Skipped hooks and lineage
+    /// have no part in it.
     pub lost_window: Option<(u64, u64)>,
 }
 
 impl Counts {
     /// Everything that was lost in the kernel.
     pub fn lost(&self) -> u64 {
-        self.lost_execs + self.lost_listens + self.lost_answers + self.lost_args + self.skipped
+        self.lost_execs + self.lost_listens + self.lost_answers + self.skipped
     }
 }
 
+/// A hook may have begun this long before it counts what it could not send.
+const SLOWEST: u64 = 100_000_000;
+
+/// Counts, and the time of the first loss and of the last since it was last asked for.
+pub(crate) fn read_since(
+    skel: &ProbeSkel<'_>,
+    before: u64,
+    now: u64,
+) -> Result<(Counts, Option<(u64, u64)>), Error> {
+    // First: what is lost from here on begins a new window, and may be counted already.
+    skel.maps
+        .known_losses
+        .update(&0_u32.to_ne_bytes(), &now.to_ne_bytes(), MapFlags::ANY)
+        .map_err(|e| Error::map("begin a new window of losses", &e))?;
+    let mut window: Option<(u64, u64)> = None;
+    let counts = read_each(skel, |cpu| {
+        let new = |time: &u64| *time != 0 && *time >= before.saturating_sub(SLOWEST);
+        for time in [cpu.former_lost, cpu.new_lost, cpu.last_lost].iter().filter(|t| new(t)) {
+            let (first, last) = window.unwrap_or((u64::MAX, 0));
+            window = Some((first.min(*time), last.max(*time)));
+        }
+    })?;
+    Ok((counts, window))
+}
+
 pub(crate) fn read(skel: &ProbeSkel<'_>) -> Result<Counts, Error> {
+    read_each(skel, |_| {})
+}
+
+fn read_each(
+    skel: &ProbeSkel<'_>,
+    mut each: impl FnMut(&types::counters),
+) -> Result<Counts, Error> {
     let cpus = skel
         .maps
         .counts
@@ -50,12 +84,13 @@ pub(crate) fn read(skel: &ProbeSkel<'_>) -> Result<Counts, Error> {
         let Some(cpu) = decode::read::<types::counters>(&bytes) else {
             continue;
         };
+        each(&cpu);
         sum.execs += cpu.execs;
         sum.crossed += cpu.crossed;
         sum.lost_execs += cpu.lost_execs;
         sum.lost_listens += cpu.lost_listens;
         sum.lost_answers += cpu.lost_answers;
-        sum.lost_args += cpu.lost_args;
+        sum.thinned += cpu.thinned + cpu.lost_args;
         sum.lost_lineage += cpu.lost_lineage;
         if cpu.last_lost != 0 {
             let (first, last) = sum.lost_window.unwrap_or((u64::MAX, 0));

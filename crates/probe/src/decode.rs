@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use event::{Exec, Executable, FileId, Listen, Listener, Namespaces, Process, ProcessKey, Stamp};
 
 use crate::clock::Clock;
+use crate::procfs::ARGS_LEN;
 use crate::skel::types;
 
 // As in `wire.h`.
@@ -18,6 +19,7 @@ const EXEC_ARGS_UNREADABLE: u32 = 1 << 5;
 const EXEC_PATH_TRUNCATED: u32 = 1 << 6;
 const EXEC_CWD_TRUNCATED: u32 = 1 << 7;
 const EXEC_OVERLAY: u32 = 1 << 8;
+const EXEC_THIN: u32 = 1 << 9;
 const WHY_UNKNOWN: u32 = 3;
 const AF_INET6: u16 = 10;
 
@@ -70,7 +72,8 @@ pub(crate) struct Decoded {
     pub(crate) parent: ProcessKey,
     pub(crate) parent_image: u64,
     pub(crate) unknown_file: bool,
-    pub(crate) args_unreadable: bool,
+    /// Its arguments are worth a look into `/proc`.
+    pub(crate) args_wanted: bool,
 }
 
 /// A piece of arguments: the CPU and number of the record it belongs to, and its bytes.
@@ -98,11 +101,14 @@ pub(crate) fn exec(bytes: &[u8], rest: &[u8], clock: &Clock) -> Option<Decoded> 
         tail = rest;
         Some(part)
     };
-    let path = take(head.path_len)?;
-    let cwd = take(head.cwd_len)?;
+    let path = whole_components(take(head.path_len)?);
     let asked = take(head.asked_len)?;
     let interpreter = take(head.interpreter_len)?;
-    let args = [take(head.args_len)?, rest].concat();
+    let args = take(head.args_len)?;
+    let cwd = take(head.cwd_len)?;
+    // Of a record that was thinned after its pieces were sent, a part in the middle is missing.
+    let rest = if head.flags & EXEC_THIN == 0 { rest } else { &[] };
+    let args = [args, rest].concat();
 
     let has = |flag| head.flags & flag != 0;
     let memfd = has(EXEC_MEMFD);
@@ -110,6 +116,8 @@ pub(crate) fn exec(bytes: &[u8], rest: &[u8], clock: &Clock) -> Option<Decoded> 
     let whole =
         rest.len() == head.more_args as usize && args.len() as u64 == u64::from(head.all_args);
     let cut = has(EXEC_ARGS_TRUNCATED) && !whole;
+    // What was cut for want of room may be had elsewhere; what is too long may not.
+    let args_wanted = has(EXEC_ARGS_UNREADABLE) || (cut && u64::from(head.all_args) < ARGS_LEN);
     let changed_ns = head
         .file
         .changed_sec
@@ -181,7 +189,7 @@ pub(crate) fn exec(bytes: &[u8], rest: &[u8], clock: &Clock) -> Option<Decoded> 
         parent: ProcessKey { pid: head.ppid, start_boot_ns: head.parent_start },
         parent_image: head.parent_image,
         unknown_file: head.why == WHY_UNKNOWN,
-        args_unreadable: has(EXEC_ARGS_UNREADABLE),
+        args_wanted,
     })
 }
 
@@ -232,6 +240,12 @@ fn first_text(bytes: &[u8]) -> String {
     text(bytes.split(|b| *b == 0).next().unwrap_or_default())
 }
 
+/// A path's components, without half of one where a thin record cut it.
+fn whole_components(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|b| *b == 0).map_or(bytes.len(), |nul| nul + 1);
+    &bytes[..end]
+}
+
 /// A path from its components, last first.
 fn path_text(bytes: &[u8], memfd: bool) -> String {
     let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
@@ -269,6 +283,8 @@ mod tests {
         assert_eq!(path_text(b"nginx\0sbin\0usr\0", false), "/usr/sbin/nginx");
         assert_eq!(path_text(b"", false), "/");
         assert_eq!(path_text(b"memfd:x\0", true), "memfd:x");
+        assert_eq!(whole_components(b"nginx\0sbin\0us"), b"nginx\0sbin\0");
+        assert_eq!(whole_components(b"ngi"), b"ngi");
     }
 
     #[test]

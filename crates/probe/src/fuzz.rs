@@ -30,7 +30,7 @@ pub fn image(bytes: &[u8]) -> Option<(Option<String>, Vec<String>)> {
     decode::read::<types::image>(bytes).map(|image| lineage::told(&image, false))
 }
 
-/// An execution as the kernel writes it. The tail: path, working directory, what was asked for,
+/// An execution as the kernel writes it, from its path, working directory, what was asked for,
 /// interpreter, arguments.
 pub fn exec_record(flags: u32, tail: [&[u8]; 5]) -> Vec<u8> {
     let len = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX);
@@ -48,7 +48,8 @@ pub fn exec_record(flags: u32, tail: [&[u8]; 5]) -> Vec<u8> {
         ..Default::default()
     };
     let mut record = decode::bytes_of(&head).to_vec();
-    tail.iter().for_each(|part| record.extend_from_slice(part));
+    let [path, cwd, asked, interpreter, args] = tail;
+    [path, asked, interpreter, args, cwd].iter().for_each(|part| record.extend_from_slice(part));
     record
 }
 

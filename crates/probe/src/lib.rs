@@ -39,7 +39,7 @@ mod skel {
 
 mod suspect;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem::MaybeUninit;
 
 use detect::plan::Plan;
@@ -50,7 +50,7 @@ pub use clock::Clock;
 pub use counts::Counts;
 pub use error::Error;
 pub use kernel::{Check, checks, programs, version as kernel_version};
-pub use reader::{Reader, Seen};
+pub use reader::{Gaps, Reader, Seen};
 pub use suspect::{Heard, Standing};
 
 /// How the programs are loaded.
@@ -79,6 +79,8 @@ pub struct Probe {
     skel: skel::ProbeSkel<'static>,
     clock: Clock,
     ledger: RefCell<reader::Ledger>,
+    /// When losses were last asked for.
+    asked: Cell<u64>,
 }
 
 impl Probe {
@@ -135,6 +137,7 @@ impl Probe {
             skel,
             clock: Clock::now(),
             ledger: RefCell::default(),
+            asked: Cell::new(0),
         })
     }
 
@@ -152,6 +155,23 @@ impl Probe {
     /// What was seen and what was lost since loading.
     pub fn counts(&self) -> Result<Counts, Error> {
         counts::read(&self.skel)
+    }
+
+    /// The same, and the boot time of the first loss and of the last since this was last asked.
+    /// May begin up to 100 ms too early, never too late.
+    pub fn losses(&self) -> Result<(Counts, Option<(u64, u64)>), Error> {
+        let now = Clock::boot_ns();
+        counts::read_since(&self.skel, self.asked.replace(now), now)
+    }
+
+    /// Who created a process, as the kernel side took note; no other source is asked.
+    pub fn creator(&self, process: event::ProcessKey) -> Option<event::ProcessKey> {
+        lineage::parents(&self.skel, process, 1).first().copied()
+    }
+
+    /// Whether lineage took note of the end of a process that it knew, or knows it no more.
+    pub fn has_ended(&self, process: event::ProcessKey) -> bool {
+        lineage::has_ended(&self.skel, process)
     }
 
     /// Converts the kernel's boot time into time of day.

@@ -34,6 +34,11 @@ pub(crate) fn parents(skel: &ProbeSkel<'_>, process: ProcessKey, most: usize) ->
     found
 }
 
+/// Whether the exit hook took note of a process.
+pub(crate) fn has_ended(skel: &ProbeSkel<'_>, process: ProcessKey) -> bool {
+    proc(skel, process).is_none_or(|entry| entry.exited != 0)
+}
+
 /// What a process runs, by the name of the file.
 fn program(skel: &ProbeSkel<'_>, process: ProcessKey) -> Option<String> {
     let entry = proc(skel, process)?;

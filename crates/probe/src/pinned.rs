@@ -68,18 +68,20 @@ pub fn ways() -> impl Iterator<Item = u64> {
 
 /// The page can be made once, and never be unmade: so it belongs to the process.
 static PINNED: OnceLock<Program> = OnceLock::new();
+static MAPPED: OnceLock<()> = OnceLock::new();
 
 /// A program in memory that this process may execute, whatever else is forbidden to it.
 #[derive(Debug)]
 pub struct Program {
     fd: OwnedFd,
     inode: u64,
+    device: String,
 }
 
 /// Opens what a path below a root directory leads to, as if that directory were `/`.
 pub fn open_inside(root: BorrowedFd<'_>, path: &CStr, inside: Inside) -> io::Result<OwnedFd> {
     let at = inside as usize;
-    let how: *const OpenHow = if PINNED.get().is_some() {
+    let how: *const OpenHow = if MAPPED.get().is_some() {
         std::ptr::with_exposed_provenance((PAGE + HOWS) as usize + at * HOW_SIZE as usize)
     } else {
         &raw const TABLE[at]
@@ -99,25 +101,40 @@ pub fn open_inside(root: BorrowedFd<'_>, path: &CStr, inside: Inside) -> io::Res
 
 impl Program {
     /// Puts a program into memory under a name, sealed, and its path into the page. There is one
-    /// for a process: asked again, it is the same.
+    /// for a process: asked again, it is the same. Where programs in memory are forbidden there is
+    /// none, and the page is there all the same.
     pub fn pin(name: &str, bytes: &[u8]) -> io::Result<&'static Self> {
         if let Some(program) = PINNED.get() {
             return Ok(program);
         }
-        let fd = memory_file(name)?;
+        let fd = match memory_file(name) {
+            Ok(fd) => fd,
+            Err(error) => {
+                map("\0")?;
+                return Err(error);
+            }
+        };
         rustix::io::retry_on_intr(|| rustix::io::write(&fd, bytes)).and_then(|written| {
             if written == bytes.len() { Ok(()) } else { Err(rustix::io::Errno::NOSPC) }
         })?;
         let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
         rustix::fs::fcntl_add_seals(&fd, seals)?;
-        let inode = rustix::fs::fstat(&fd)?.st_ino;
+        let stat = rustix::fs::fstat(&fd)?;
+        let inode = stat.st_ino;
+        let device =
+            format!("{}:{}", rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
         map(&format!("/proc/self/fd/{}\0", fd.as_raw_fd()))?;
-        Ok(PINNED.get_or_init(|| Self { fd, inode }))
+        Ok(PINNED.get_or_init(|| Self { fd, inode, device }))
     }
 
     /// The number of its inode: no other file in memory has it at the same time.
     pub fn inode(&self) -> u64 {
         self.inode
+    }
+
+    /// The device that its file is on, `major:minor`.
+    pub fn device(&self) -> &str {
+        &self.device
     }
 
     /// Its descriptor, which must stay open.
@@ -126,8 +143,8 @@ impl Program {
     }
 
     /// Executes it with these arguments, its name being the first, and without an environment. Waits
-    /// for its end. Returns the pid that it had, and how it ended.
-    pub fn run(&self, args: &[&CStr]) -> io::Result<(u32, ExitStatus)> {
+    /// for its end, and returns how it ended.
+    pub fn run(&self, args: &[&CStr]) -> io::Result<ExitStatus> {
         let (failed, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let path = std::ptr::with_exposed_provenance::<libc::c_char>(PAGE as usize);
         let mut argv: Vec<*const libc::c_char> = args.iter().map(|arg| arg.as_ptr()).collect();
@@ -158,8 +175,7 @@ impl Program {
         if told == error.len() {
             return Err(io::Error::from_raw_os_error(i32::from_ne_bytes(error)));
         }
-        let status = ended.map_or(0, |(_, status)| status.as_raw());
-        Ok((u32::try_from(pid).unwrap_or_default(), ExitStatus::from_raw(status)))
+        Ok(ExitStatus::from_raw(ended.map_or(0, |(_, status)| status.as_raw())))
     }
 }
 
@@ -167,11 +183,17 @@ fn memory_file(name: &str) -> io::Result<OwnedFd> {
     // Kernels since 6.3 want to be told that it will be executed; older ones refuse to be told.
     const EXEC: MemfdFlags = MemfdFlags::from_bits_retain(0x10);
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    Ok(memfd_create(name, flags | EXEC).or_else(|_| memfd_create(name, flags))?)
+    Ok(memfd_create(name, flags | EXEC).or_else(|error| match error {
+        rustix::io::Errno::INVAL => memfd_create(name, flags),
+        error => Err(error),
+    })?)
 }
 
 /// Maps the page and fills it.
 fn map(path: &str) -> io::Result<()> {
+    if MAPPED.get().is_some() {
+        return Err(io::Error::other("it is there already"));
+    }
     let size = rustix::param::page_size();
     let fits = path.len() as u64 <= HOWS && HOWS + size_of_val(&TABLE) as u64 <= size as u64;
     if !fits {
@@ -197,6 +219,7 @@ fn map(path: &str) -> io::Result<()> {
             return Err(io::Error::last_os_error());
         }
     }
+    let _ = MAPPED.set(());
     Ok(())
 }
 
@@ -218,8 +241,7 @@ mod tests {
             Program::pin("tried", &bytes).unwrap();
         }
         let program = Program::pin("tried", &bytes).unwrap();
-        let (pid, status) = program.run(&[c"tried"]).unwrap();
-        assert!(pid > 0 && status.success());
+        assert!(program.run(&[c"tried"]).unwrap().success());
         assert!(rustix::io::write(program.fd(), b"x").is_err(), "it is not sealed");
     }
 }

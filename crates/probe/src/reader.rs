@@ -72,17 +72,36 @@ pub struct Reader<'p> {
     pieces: RingBuffer<'p>,
     rest: Rc<RefCell<Rest>>,
     inbox: Rc<RefCell<Inbox>>,
+    caught_up: bool,
 }
 
 /// Arguments that found no place in their records, by CPU and number of the record.
 type Rest = BTreeMap<(u32, u64), Vec<u8>>;
+
+/// Records that the numbers say are missing, by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// Executions.
+    pub execs: u64,
+    /// Listeners.
+    pub listens: u64,
+    /// Answers.
+    pub answers: u64,
+}
+
+impl Gaps {
+    /// Of all kinds.
+    pub fn sum(&self) -> u64 {
+        self.execs + self.listens + self.answers
+    }
+}
 
 /// What was read so far, and what was missing. It is the probe's: a reader goes on where the one
 /// before it stopped.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     next: HashMap<(Kind, u32), u64>,
-    gaps: u64,
+    gaps: Gaps,
     malformed: u64,
 }
 
@@ -121,7 +140,7 @@ impl<'p> Reader<'p> {
             .map_err(failed)?;
         let pieces = pieces.build().map_err(failed)?;
         let rings = [execs.build().map_err(failed)?, listens.build().map_err(failed)?];
-        Ok(Self { probe, rings, pieces, rest, inbox })
+        Ok(Self { probe, rings, pieces, rest, inbox, caught_up: false })
     }
 
     /// File descriptors that become readable when there is something to read.
@@ -138,6 +157,7 @@ impl<'p> Reader<'p> {
     /// listeners are taken first and handed on last, and only once no execution is left behind.
     /// What they answer comes after them.
     pub fn drain(&mut self, mut on: impl FnMut(Seen)) -> Result<usize, Error> {
+        self.caught_up = false;
         take(&self.rings[1])?;
         let mut count = 0;
         for _ in 0..ROUNDS {
@@ -146,6 +166,7 @@ impl<'p> Reader<'p> {
             while take(&self.pieces)? == BATCH {}
             count += self.hand_on(Kind::Exec, &mut on)?;
             if !more {
+                self.caught_up = true;
                 count += self.hand_on(Kind::Listen, &mut on)?;
                 return Ok(count + self.hand_on(Kind::Answer, &mut on)?);
             }
@@ -178,8 +199,14 @@ impl<'p> Reader<'p> {
     }
 
     /// Records that the numbers say are missing.
-    pub fn gaps(&self) -> u64 {
+    pub fn gaps(&self) -> Gaps {
         self.probe.ledger.borrow().gaps
+    }
+
+    /// Whether the last [`drain`](Self::drain) left no execution behind that was there when it
+    /// began.
+    pub fn caught_up(&self) -> bool {
+        self.caught_up
     }
 
     /// Records that were not what they should be.
@@ -292,7 +319,11 @@ impl<'p> Reader<'p> {
         let next = ledger.next.entry((kind, cpu)).or_insert(1);
         let missing = seq.saturating_sub(*next);
         *next = seq + 1;
-        ledger.gaps += missing;
+        *match kind {
+            Kind::Exec => &mut ledger.gaps.execs,
+            Kind::Listen => &mut ledger.gaps.listens,
+            Kind::Answer => &mut ledger.gaps.answers,
+        } += missing;
     }
 }
 
@@ -308,9 +339,7 @@ fn take(ring: &RingBuffer<'_>) -> Result<usize, Error> {
 fn complete(decoded: &mut decode::Decoded) {
     let process = &mut decoded.exec.process;
     let Some(file) = decoded.exec.file else { return };
-    // Arguments that could not be read in the kernel are read here. What was cut there is longer
-    // than would be read here.
-    let args_wanted = decoded.args_unreadable;
+    let args_wanted = decoded.args_wanted;
     if !process.exe.path_truncated && !args_wanted && process.cwd.is_some() {
         return;
     }
@@ -333,10 +362,20 @@ fn complete(decoded: &mut decode::Decoded) {
     }
     if args_wanted && let Some(bytes) = args.filter(|bytes| !bytes.is_empty()) {
         let cut = bytes.len() as u64 >= procfs::ARGS_LEN;
-        process.args = decode::arguments(&bytes, cut);
-        process.args_truncated = cut;
+        let all = decode::arguments(&bytes, cut);
+        // A process may write a title over them.
+        if goes_on(&process.args, &all) {
+            process.args = all;
+            process.args_truncated = cut;
+        }
     }
     if process.cwd.is_none() {
         process.cwd = cwd;
     }
+}
+
+/// Whether arguments begin with those that are known, of which the last may be cut.
+fn goes_on(known: &[String], all: &[String]) -> bool {
+    let Some((last, known)) = known.split_last() else { return true };
+    all.starts_with(known) && all.get(known.len()).is_some_and(|word| word.starts_with(last))
 }

@@ -176,7 +176,7 @@ pub(super) fn wire() -> Seeds {
     };
     let tail: [&[u8]; 5] =
         [b"nginx\0sbin\0usr\0", b"srv\0", b"/usr/sbin/nginx\0", b"", b"nginx\0-g\0daemon off;\0"];
-    for flag in 0..9 {
+    for flag in 0..10 {
         add(&format!("exec-flag-{flag}"), 0, exec_record(1 << flag, tail));
     }
     add("exec", 0, exec_record(0, tail));

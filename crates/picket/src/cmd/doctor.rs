@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use probe::{Check, Probe, Reader, Seen};
 
-use crate::canary::Canary;
+use crate::canary::{Canary, Outcome, Proof};
 use crate::cli::{Common, Format};
 use crate::config::{self, Config};
-use crate::home::Home;
 use crate::privilege;
 use crate::sink;
 
@@ -76,7 +75,7 @@ fn live(config: &Config, plan: &detect::plan::Plan) -> Vec<Check> {
         ),
         fix: None,
     };
-    let canary = match Canary::make() {
+    let mut canary = match Canary::new(0) {
         Ok(canary) => canary,
         Err(error) => return vec![hooks, failed("canary", &format!("{error:#}"))],
     };
@@ -98,7 +97,8 @@ fn live(config: &Config, plan: &detect::plan::Plan) -> Vec<Check> {
         },
         Err(error) => failed("sandbox", &format!("{error:#}")),
     };
-    let mut checks = vec![hooks, sandbox, fly(canary, &mut reader)];
+    let mut checks = vec![hooks, sandbox];
+    checks.extend(fly(&probe, &mut canary, &mut reader));
     checks.extend(blind.into_iter().map(|why| Check {
         name: "coverage",
         ok: None,
@@ -108,33 +108,50 @@ fn live(config: &Config, plan: &detect::plan::Plan) -> Vec<Check> {
     checks
 }
 
-fn fly(canary: Canary, reader: &mut Reader<'_>) -> Check {
-    let check =
-        |ok, found: String, fix: Option<String>| Check { name: "canary", ok: Some(ok), found, fix };
-    let pid = match canary.fly() {
-        Ok(pid) => pid,
-        Err(error) => return check(false, format!("{error:#}"), None),
+/// One check for the canary, and one for each hook that it is to prove.
+fn fly(probe: &Probe, canary: &mut Canary, reader: &mut Reader<'_>) -> Vec<Check> {
+    let outcome = match prove(probe, canary, reader) {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            let found = format!("{error:#}");
+            return vec![Check { name: "canary", ok: Some(false), found, fix: None }];
+        }
     };
-    let deadline = Instant::now() + Duration::from_secs(5);
-    let mut seen = false;
-    while !seen && Instant::now() < deadline {
-        let own = |one| {
-            if let Seen::Exec { exec, .. } = one {
-                seen |= canary.is_own(&exec) && Home::may_be(pid, &exec);
-            }
+    let fix = "another sensor or a hardened kernel may keep it from working".to_owned();
+    let reasons = outcome.reasons();
+    let whole = Check {
+        name: "canary",
+        ok: Some(reasons.is_empty()),
+        found: match reasons.is_empty() {
+            true => "executed and seen".to_owned(),
+            false => reasons.join("; "),
+        },
+        fix: (!reasons.is_empty()).then(|| fix.clone()),
+    };
+    let names = ["exec hook", "fork hook", "listen hook", "exit hook"];
+    let hooks = names.into_iter().zip(outcome.proofs).map(|(name, proof)| {
+        let (ok, found, fix) = match proof {
+            Proof::Seen => (true, "proved by the canary".to_owned(), None),
+            Proof::Missing(why) => (false, why, Some(fix.clone())),
         };
-        if let Err(error) = reader.drain(own) {
-            return check(false, error.to_string(), None);
+        Check { name, ok: Some(ok), found, fix }
+    });
+    std::iter::once(whole).chain(hooks).collect()
+}
+
+fn prove(probe: &Probe, canary: &mut Canary, reader: &mut Reader<'_>) -> Result<Outcome> {
+    canary.want();
+    loop {
+        reader.drain(|one| match one {
+            Seen::Exec { exec, .. } => _ = canary.is_own_exec(&exec, probe),
+            Seen::Listen(listen) => _ = canary.is_own_listener(&listen),
+            Seen::Answer(_) => {}
+        })?;
+        let lost = probe.counts()?.lost();
+        if let Some(outcome) = canary.look(reader.caught_up(), lost, probe) {
+            return Ok(outcome);
         }
-        if !seen {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-    if seen {
-        check(true, "executed and seen".to_owned(), None)
-    } else {
-        let fix = "another sensor or a hardened kernel may keep the hooks from running".to_owned();
-        check(false, "executed but not seen within 5 seconds".to_owned(), Some(fix))
+        reader.wait(Duration::from_millis(5))?;
     }
 }
 

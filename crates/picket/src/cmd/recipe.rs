@@ -87,7 +87,6 @@ fn show(config: &Config, name: &str) -> Result<ExitCode> {
         .catalogue
         .servers
         .iter()
-        .filter(|s| s.role != detect::catalogue::Role::Canary)
         .filter(|s| {
             f.r#match.server.iter().any(|pattern| pattern.value == "*" || pattern.value == s.name())
         })

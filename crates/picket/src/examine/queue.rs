@@ -14,6 +14,7 @@ use rustix::fd::BorrowedFd;
 use super::file;
 use super::{Done, Examined, Examiner, Taken};
 use crate::sink;
+use crate::tally::Tally;
 
 /// Events that may wait. When as many do, the rings are left alone for a while: they hold more,
 /// and they count what finds no room.
@@ -75,18 +76,28 @@ enum Waiting {
     },
 }
 
+/// What was lost here, and when it had happened.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Losses {
+    /// What nobody could read in time, or in full, and that may have been a server.
+    pub(crate) unread: Tally,
+    /// Listeners that nobody had the time to look into.
+    pub(crate) overflow: Tally,
+}
+
 /// The queue before the engine.
 pub(crate) struct Queue {
     examiner: Examiner,
     waiting: VecDeque<Waiting>,
-    unread: u64,
+    losses: Losses,
     /// How far reading was, and since when.
     progress: (u64, Instant),
 }
 
 impl Queue {
     pub(crate) fn new(examiner: Examiner) -> Self {
-        Self { examiner, waiting: VecDeque::new(), unread: 0, progress: (0, Instant::now()) }
+        let losses = Losses::default();
+        Self { examiner, waiting: VecDeque::new(), losses, progress: (0, Instant::now()) }
     }
 
     /// Adds an execution. `lasts`: its file's identity vouches for its content.
@@ -110,16 +121,16 @@ impl Queue {
         self.waiting.push_back(Waiting::Ready(Arrived::Answer(answer)));
     }
 
-    /// Looks into the memory of a process that listens and that nobody recognised.
-    pub(crate) fn look(&mut self, behaviour: Box<Behaviour>) {
+    /// Looks into the memory of a process that listens, since then, and that nobody recognised.
+    pub(crate) fn look(&mut self, since: u64, behaviour: Box<Behaviour>) {
         if !self.examiner.look(behaviour) {
-            self.unread += 1;
+            self.losses.overflow.note(since);
         }
     }
 
     /// Counts an execution whose arguments were cut, where they might have told what it is.
-    pub(crate) fn cut(&mut self) {
-        self.unread += 1;
+    pub(crate) fn cut(&mut self, exec: &Exec) {
+        self.losses.unread.note(exec.boot_ns);
     }
 
     /// The next event that has all it waits for.
@@ -175,7 +186,7 @@ impl Queue {
         let Waiting::Away { ask, .. } = place else { return };
         let ask = *ask;
         if matches!(examined, Examined::Unread) && !self.examiner.is_known_by_name(&exec) {
-            self.unread += 1;
+            self.losses.unread.note(exec.boot_ns);
         }
         *place = Waiting::Ready(Arrived::Exec { exec, ask });
     }
@@ -193,7 +204,7 @@ impl Queue {
                         since.elapsed().as_secs()
                     ));
                 }
-                self.unread += 1;
+                self.losses.unread.note(exec.boot_ns);
                 let (exec, ask) = (std::mem::take(exec), *ask);
                 *waiting = Waiting::Ready(Arrived::Exec { exec, ask });
                 continue;
@@ -214,17 +225,15 @@ impl Queue {
 
     /// Everything, whether it was read or not: there is no more time.
     pub(crate) fn give_up(&mut self) -> Vec<Arrived> {
-        let mut unread = 0;
+        let unread = &mut self.losses.unread;
         let all = self.waiting.drain(..).map(|waiting| match waiting {
             Waiting::Ready(arrived) => arrived,
             Waiting::Away { exec, ask, .. } => {
-                unread += 1;
+                unread.note(exec.boot_ns);
                 Arrived::Exec { exec, ask }
             }
         });
-        let all = all.collect();
-        self.unread += unread;
-        all
+        all.collect()
     }
 
     /// Waits until something is done.
@@ -248,8 +257,11 @@ impl Queue {
         self.waiting.len() >= MOST
     }
 
-    /// What nobody could read in time, or in full, and that may have been a server.
-    pub(crate) fn unread(&self) -> u64 {
-        self.unread
+    /// What was lost, with the times since this was last asked.
+    pub(crate) fn losses(&mut self) -> Losses {
+        let since = self.losses;
+        self.losses.unread.take_span();
+        self.losses.overflow.take_span();
+        since
     }
 }

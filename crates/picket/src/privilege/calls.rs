@@ -119,8 +119,8 @@ const OLD: &[c_long] =
 #[cfg(not(target_arch = "x86_64"))]
 const OLD: &[c_long] = &[];
 
-/// All rules, for a picket of this pid whose canary is in this descriptor.
-pub(super) fn rules(pid: u32, canary: u32) -> Vec<Rule> {
+/// All rules, for a picket of this pid whose canary, if it has one, is in this descriptor.
+pub(super) fn rules(pid: u32, canary: Option<u32>) -> Vec<Rule> {
     let mut rules: Vec<Rule> = ALWAYS
         .iter()
         .chain(OLD)
@@ -143,8 +143,12 @@ pub(super) fn rules(pid: u32, canary: u32) -> Vec<Rule> {
 
     // The canary is what its descriptor holds, so that must stay what it is. It may do again what
     // it does.
-    add(libc::SYS_execve, vec![vec![Exactly(0, pinned::PAGE)], vec![of_canary]]);
-    add(libc::SYS_close, vec![vec![IsNot(0, canary)]]);
+    if let Some(canary) = canary {
+        add(libc::SYS_execve, vec![vec![Exactly(0, pinned::PAGE)], vec![of_canary]]);
+        add(libc::SYS_close, vec![vec![IsNot(0, canary)]]);
+    } else {
+        add(libc::SYS_close, Vec::new());
+    }
     add(libc::SYS_clone, vec![vec![Without(0, bits(NAMESPACES | libc::CLONE_PTRACE))]]);
 
     // No code is made, and the page that rules rest on stays as it is.
@@ -199,7 +203,7 @@ mod tests {
 
     #[test]
     fn every_call_has_one_rule_and_the_whole_fits() {
-        let rules = rules(1, 3);
+        let rules = rules(1, Some(3));
         let calls: HashSet<i64> = rules.iter().map(|rule| rule.call).collect();
         assert_eq!(calls.len(), rules.len());
         assert!(super::super::assemble::program(&rules, EPERM).len() < 4096);

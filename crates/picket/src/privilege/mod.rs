@@ -17,7 +17,7 @@ use rustix::process::{DumpableBehavior, Gid, Uid};
 use rustix::thread::CapabilitySet;
 
 use crate::config::Config;
-use crate::home::Home;
+use crate::home;
 use crate::sink;
 use user::User;
 
@@ -34,7 +34,7 @@ pub(crate) struct Confined {
 /// Gives up what is not needed any more. `canary` is the program that may still be executed.
 ///
 /// An error means that privileges were left which should not be: then nothing may go on.
-pub(crate) fn give_up(config: &Config, canary: &pinned::Program) -> Result<Confined> {
+pub(crate) fn give_up(config: &Config, canary: Option<&pinned::Program>) -> Result<Confined> {
     if !config.sandbox {
         return Ok(Confined {
             words: "off".to_owned(),
@@ -75,7 +75,8 @@ pub(crate) fn give_up(config: &Config, canary: &pinned::Program) -> Result<Confi
             Err(why) => missing.push(format!("without Landlock: {why}")),
         }
     }
-    let canary = u32::try_from(canary.fd().as_raw_fd()).context("the canary is not open")?;
+    let descriptor = |canary: &pinned::Program| u32::try_from(canary.fd().as_raw_fd());
+    let canary = canary.map(descriptor).transpose().context("the canary is not open")?;
     let rules = calls::rules(std::process::id(), canary);
     match confine::filter(&assemble::program(&rules, calls::EPERM)) {
         Ok(()) => words.push("seccomp".to_owned()),
@@ -85,7 +86,7 @@ pub(crate) fn give_up(config: &Config, canary: &pinned::Program) -> Result<Confi
 }
 
 /// Gives up, and says in the log what could not be had.
-pub(crate) fn give_up_loudly(config: &Config, canary: &pinned::Program) -> Result<()> {
+pub(crate) fn give_up_loudly(config: &Config, canary: Option<&pinned::Program>) -> Result<()> {
     let confined = give_up(config, canary)
         .context("cannot give up privileges (`sandbox: false` does without)")?;
     for missing in &confined.missing {
@@ -104,7 +105,7 @@ pub(crate) fn blind(probe: &Probe) -> Vec<String> {
         .collect();
     let deaf = |why| format!("servers that nobody knows are not found by their answers: {why}");
     reasons.extend(probe.deaf().map(deaf));
-    reasons.extend(Home::blind());
+    reasons.extend(home::blind());
     reasons
 }
 

@@ -4,9 +4,9 @@
 mod queue;
 mod text;
 
+use std::cell::Cell;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use crate::cli::Format;
 use crate::escape;
 use crate::sink::queue::Queue;
 pub(crate) use crate::sink::queue::Room;
+use crate::tally::Tally;
 
 /// What is said when nobody reads stdout any more.
 pub(crate) const READER_GONE: &str = "the reader of stdout has gone away";
@@ -70,7 +71,7 @@ pub(crate) struct Style {
 pub(crate) struct Sink {
     queue: Arc<Queue<Item>>,
     thread: JoinHandle<Result<()>>,
-    dropped: AtomicU64,
+    dropped: Cell<Tally>,
     failed: Arc<OwnedFd>,
 }
 
@@ -97,29 +98,49 @@ impl Sink {
                 done
             })
             .context(what)?;
-        Ok(Self { queue, thread, dropped: AtomicU64::new(0), failed })
+        Ok(Self { queue, thread, dropped: Cell::default(), failed })
     }
 
-    /// Hands over a detection or what is said of coverage. Without room it is dropped, and counted.
-    pub(crate) fn send(&self, item: Item) {
-        if self.queue.push(item) == Room::Full {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+    /// Hands over a detection, waiting a while for room, as long as the reader goes on reading.
+    /// Without room it is dropped, and counted.
+    pub(crate) fn send(&self, item: Item, patience: Duration) -> Room {
+        let boot_ns = item.boot_ns;
+        let room = self.queue.push_patiently(item, patience);
+        if room == Room::Full {
+            self.note_drop(boot_ns);
         }
+        room
+    }
+
+    /// Hands over what can be said again later, should there be no room now.
+    pub(crate) fn offer(&self, item: Item) -> Room {
+        self.queue.push(item)
+    }
+
+    fn note_drop(&self, boot_ns: Option<u64>) {
+        let mut dropped = self.dropped.get();
+        dropped.note(boot_ns.unwrap_or_else(probe::Clock::boot_ns));
+        self.dropped.set(dropped);
     }
 
     /// Hands over an event, waiting a while for room: the kernel's ring is the better place for
     /// those that follow. Without room it is dropped, and counted.
     pub(crate) fn send_event(&self, item: Item, patience: Duration) -> Room {
+        let boot_ns = item.boot_ns;
         let room = self.queue.push_event(item, patience);
         if room == Room::Full {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.note_drop(boot_ns);
         }
         room
     }
 
-    /// Records that were dropped.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+    /// Records that were dropped, with the times since this was last asked.
+    pub(crate) fn losses(&self) -> Tally {
+        let mut dropped = self.dropped.get();
+        let since = dropped;
+        dropped.take_span();
+        self.dropped.set(dropped);
+        since
     }
 
     /// Becomes readable when writing has failed.

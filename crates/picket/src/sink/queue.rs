@@ -24,6 +24,8 @@ struct State<T> {
     closed: bool,
     /// The reader has ended.
     gone: bool,
+    /// It was waited for in vain since it last took something.
+    stuck: bool,
 }
 
 /// What became of an item.
@@ -37,7 +39,7 @@ pub(crate) enum Room {
 
 impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
-        let state = State { items: VecDeque::new(), closed: false, gone: false };
+        let state = State { items: VecDeque::new(), closed: false, gone: false, stuck: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -49,6 +51,19 @@ impl<T> Queue<T> {
     /// Hands over something that must not be pushed out by events.
     pub(crate) fn push(&self, item: T) -> Room {
         self.put(item, EVENTS + OTHERS)
+    }
+
+    /// The same, waiting for room for at most `patience`; but for a reader that took nothing in that
+    /// time, nobody waits again until it takes something.
+    pub(crate) fn push_patiently(&self, item: T, patience: Duration) -> Room {
+        let full = |state: &mut State<T>| {
+            state.items.len() >= EVENTS + OTHERS && !state.gone && !state.stuck
+        };
+        let waited = self.changed.wait_timeout_while(self.lock(), patience, full);
+        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.stuck |= waited.timed_out();
+        drop(state);
+        self.push(item)
     }
 
     /// Hands over an event, waiting for room for at most `patience`.
@@ -78,7 +93,10 @@ impl<T> Queue<T> {
     pub(crate) fn pop(&self) -> Option<T> {
         let waits = |state: &mut State<T>| state.items.is_empty() && !state.closed;
         let waited = self.changed.wait_while(self.lock(), waits);
-        let item = waited.unwrap_or_else(PoisonError::into_inner).items.pop_front();
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.stuck = false;
+        let item = state.items.pop_front();
+        drop(state);
         self.changed.notify_all();
         item
     }
@@ -123,6 +141,13 @@ mod tests {
             assert_eq!(queue.push(1), Room::Taken);
         }
         assert_eq!(queue.push(1), Room::Full);
+        // It is waited for once.
+        let begun = std::time::Instant::now();
+        for _ in 0..1000 {
+            let room = queue.push_patiently(1, Duration::from_millis(20));
+            assert_eq!(room, Room::Full);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10));
         assert_eq!(queue.pop(), Some(0));
         assert_eq!(queue.wait_for_reader(Duration::ZERO), Err(EVENTS + OTHERS - 1));
         queue.close();

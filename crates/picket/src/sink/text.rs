@@ -143,8 +143,9 @@ impl Text {
         if !c.lost.is_zero() {
             let _ = write!(
                 out,
-                "; lost {} in the kernel, {} in the queue, {} on the way out, between {} and {}",
-                c.lost.kernel, c.lost.queue, c.lost.sink, c.window.from, c.window.to
+                "; lost {} in the kernel, {} in the queue, {} on the way out, {} unread, between {} \
+                 and {}",
+                c.lost.kernel, c.lost.queue, c.lost.sink, c.lost.unread, c.window.from, c.window.to
             );
         }
         for reason in &c.reasons {

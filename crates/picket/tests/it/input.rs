@@ -259,6 +259,8 @@ fn configuration() {
         ("environment: moon\n", ":1:", "staging"),
         ("\nring_bytes: 5000\n", "", "power of two"),
         ("ring_bytes: many\n", ":1:", "many"),
+        ("canary_seconds: 86401\n", "", "expected 0 to 86400"),
+        ("canary_seconds: -1\n", ":1:", "-1"),
         ("processes: 0\n", "", "at least 1"),
     ] {
         let path = write(dir.path(), "config.yaml", text);

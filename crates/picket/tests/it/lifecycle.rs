@@ -46,7 +46,7 @@ fn ends_on_sigint() {
         assert_eq!(record["state"], "full", "{record:#}");
         assert_eq!(
             record["lost"],
-            serde_json::json!({"kernel": 0, "queue": 0, "sink": 0, "unread": 0})
+            serde_json::json!({"kernel": 0, "queue": 0, "sink": 0, "unread": 0, "lineage": 0})
         );
     }
     assert!(coverage[1]["seen"].as_u64() > coverage[0]["seen"].as_u64());
@@ -332,7 +332,17 @@ fn doctor() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    for name in ["kernel", "CAP_BPF", "rules", "hooks", "canary"] {
+    for name in [
+        "kernel",
+        "CAP_BPF",
+        "rules",
+        "hooks",
+        "canary",
+        "exec hook",
+        "fork hook",
+        "listen hook",
+        "exit hook",
+    ] {
         let check = checks.iter().find(|c| c["name"] == name);
         assert_eq!(check.unwrap()["ok"], true, "{name} after {:?}: {checks:#?}", begun.elapsed());
     }

@@ -6,9 +6,11 @@
 
 mod architecture;
 mod behaviour;
+mod canary;
 mod content;
 mod docs;
 mod evasion;
+mod flood;
 mod hang;
 mod harness;
 mod hostile;
@@ -23,7 +25,10 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
-    let args = Arguments::from_args();
+    if let Some(storm) = std::env::var_os(flood::STORM) {
+        return flood::storm(&storm);
+    }
+    let mut args = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(servers::trials());
     trials.extend(content::trials());
@@ -42,5 +47,9 @@ fn main() -> ExitCode {
     if !evasion::finish() {
         return ExitCode::FAILURE;
     }
-    conclusion.exit_code()
+    // These break things or take the whole machine: one after the other, and after all others.
+    args.test_threads = Some(1);
+    let alone =
+        libtest_mimic::run(&args, canary::trials().into_iter().chain(flood::trials()).collect());
+    if conclusion.has_failed() { conclusion.exit_code() } else { alone.exit_code() }
 }

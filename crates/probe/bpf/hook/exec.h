@@ -99,6 +99,52 @@ static __always_inline __u32 active_pid_ns(struct task_struct *task)
 	return BPF_CORE_READ(upid, ns, ns.inum);
 }
 
+/* Whether so much waits to be read that detail has to make room for facts. */
+static __always_inline bool is_crowded(void)
+{
+	__u64 waiting = bpf_ringbuf_query(&execs, BPF_RB_AVAIL_DATA);
+	return waiting > bpf_ringbuf_query(&execs, BPF_RB_RING_SIZE) / 2;
+}
+
+/* Takes from what is left; the length that can be had. */
+static __always_inline __u32 take(__u32 *left, __u32 len)
+{
+	if (len > *left)
+		len = *left;
+	*left -= len;
+	return len;
+}
+
+/* Cuts a record down to what identifies it, which comes first: of a long path the file's own name.
+ */
+static __always_inline void make_thin(struct exec_record *r)
+{
+	struct exec_head *h = &r->head;
+	__u32 left = THIN_LEN;
+	__u32 len = take(&left, h->path_len);
+
+	if (len < h->path_len)
+		h->flags |= EXEC_PATH_TRUNCATED;
+	h->path_len = len;
+	h->asked_len = take(&left, h->asked_len);
+	h->interpreter_len = take(&left, h->interpreter_len);
+	len = take(&left, h->args_len < THIN_ARGS ? h->args_len : THIN_ARGS);
+	if (len < h->args_len)
+		h->flags |= EXEC_ARGS_TRUNCATED;
+	h->args_len = len;
+	h->cwd_len = 0;
+	h->flags |= EXEC_THIN | EXEC_CWD_TRUNCATED;
+	*(volatile __u32 *)&h->tail_len = THIN_LEN - left;
+}
+
+static __always_inline long send(struct exec_record *r)
+{
+	__u64 size = sizeof(r->head) + (__u64)tail_len(r);
+	if (size > sizeof(*r))
+		size = sizeof(*r);
+	return bpf_ringbuf_output(&execs, r, size, 0);
+}
+
 static __always_inline void put_args(struct exec_record *r, struct mm_struct *mm)
 {
 	__u64 start = mm->arg_start;
@@ -134,7 +180,6 @@ static __always_inline __u32 send_rest(struct counters *c, struct exec_record *r
 		struct args_piece *piece = bpf_ringbuf_reserve(&pieces, sizeof(*piece), 0);
 		if (!piece) {
 			c->lost_args++;
-			note_loss(c, r->head.boot_ns);
 			break;
 		}
 		__u64 n = len - at;
@@ -155,7 +200,7 @@ static __always_inline __u32 send_rest(struct counters *c, struct exec_record *r
 }
 
 static __always_inline void fill(struct exec_record *r, struct task_struct *task,
-				 struct linux_binprm *bprm, struct inode *inode)
+				 struct linux_binprm *bprm, struct inode *inode, bool thin)
 {
 	struct exec_head *h = &r->head;
 	struct nsproxy *ns = task->nsproxy;
@@ -204,11 +249,6 @@ static __always_inline void fill(struct exec_record *r, struct task_struct *task
 	h->path_len = tail_len(r);
 
 	from = tail_len(r);
-	if (put_path((__u64)BPF_CORE_READ(fs, pwd.mnt), (__u64)BPF_CORE_READ(fs, pwd.dentry)))
-		h->flags |= EXEC_CWD_TRUNCATED;
-	h->cwd_len = tail_len(r) - from;
-
-	from = tail_len(r);
 	put_string(r, bprm->filename, PATH_LEN);
 	h->asked_len = tail_len(r) - from;
 
@@ -221,6 +261,13 @@ static __always_inline void fill(struct exec_record *r, struct task_struct *task
 	h->interpreter_len = tail_len(r) - from;
 
 	put_args(r, task->mm);
+	if (thin)
+		return;
+
+	from = tail_len(r);
+	if (put_path((__u64)BPF_CORE_READ(fs, pwd.mnt), (__u64)BPF_CORE_READ(fs, pwd.dentry)))
+		h->flags |= EXEC_CWD_TRUNCATED;
+	h->cwd_len = tail_len(r) - from;
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -254,18 +301,26 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	r->head.boot_ns = now;
 	r->head.file = key;
 	r->head.why = why;
-	fill(r, task, bprm, inode);
+	bool thin = is_crowded();
+	fill(r, task, bprm, inode, thin);
 	r->head.more_args = 0;
-	if (r->head.flags & EXEC_ARGS_TRUNCATED)
+	if (thin)
+		make_thin(r);
+	else if (r->head.flags & EXEC_ARGS_TRUNCATED)
 		r->head.more_args = send_rest(c, r, task->mm);
-	__u64 size = sizeof(r->head) + (__u64)tail_len(r);
-	if (size > sizeof(*r))
-		size = sizeof(*r);
-	if (bpf_ringbuf_output(&execs, r, size, 0)) {
+	long failed = send(r);
+	if (failed && !thin) {
+		thin = true;
+		make_thin(r);
+		failed = send(r);
+	}
+	if (failed) {
 		c->lost_execs++;
 		note_loss(c, now);
-	} else {
-		c->crossed++;
+		return 0;
 	}
+	c->crossed++;
+	if (thin)
+		c->thinned++;
 	return 0;
 }

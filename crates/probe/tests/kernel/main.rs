@@ -28,5 +28,6 @@ mod root {
     mod script;
     mod several;
     mod stale;
+    mod thin;
     mod way;
 }
