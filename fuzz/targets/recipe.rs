@@ -31,7 +31,7 @@ pub(super) fn run(data: &[u8]) {
         recipe.unknown_servers(&CATALOGUE);
     }
     for environment in [Environment::Ci, Environment::Staging, Environment::Production] {
-        let settings = Settings { environment, ci: None };
+        let settings = Settings { environment, ci: None, seeded_severity: event::Severity::Info };
         let mut engine = Engine::new(Arc::clone(&CATALOGUE), recipes.clone(), settings);
         engine.on(&NGINX);
     }

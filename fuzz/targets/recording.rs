@@ -13,7 +13,7 @@ pub(super) fn run(data: &[u8]) {
         1 => Environment::Staging,
         _ => Environment::Production,
     };
-    let settings = Settings { environment, ci: None };
+    let settings = Settings { environment, ci: None, seeded_severity: event::Severity::Info };
     let mut engine = Engine::new(Arc::clone(&CATALOGUE), RECIPES.clone(), settings);
     for line in data.split(|b| *b == b'\n') {
         let Ok(record) = serde_json::from_slice::<Record>(line) else { continue };

@@ -25,6 +25,8 @@ pub struct Settings {
     pub environment: Environment,
     /// The pipeline this runs in.
     pub ci: Option<Ci>,
+    /// How serious it is that a web server ran before picket did.
+    pub seeded_severity: Severity,
 }
 
 /// Detections whose servers are remembered, so that a listener can confirm them.
@@ -53,6 +55,8 @@ struct Known {
     listen: Vec<Listener>,
     /// It was seen answering in HTTP.
     answered: bool,
+    /// It ran before.
+    seeded: bool,
 }
 
 impl Known {
@@ -67,6 +71,7 @@ impl Known {
                 reasons: vec![what.to_owned()],
                 server: self.server.clone(),
                 listen: self.listen.clone(),
+                seeded: self.seeded,
             }))
         };
         self.ids.iter().map(update).collect()
@@ -99,12 +104,44 @@ impl Engine {
     }
 
     fn on_exec(&mut self, host: &str, exec: &Exec) -> Vec<Record> {
-        let Some(identity) = self.catalogue.identify(&exec.process) else {
+        let catalogue = Arc::clone(&self.catalogue);
+        let Some(identity) = catalogue.identify(&exec.process) else {
             return Vec::new();
         };
+        if exec.seeded && !exec.listen.is_empty() {
+            return self.on_found(host, exec, identity);
+        }
         let (records, known) = self.detect(host, exec, &identity);
         if let Some(known) = known {
             self.remember(exec.process.key(), known);
+        }
+        records
+    }
+
+    /// A server was found listening: it ran before.
+    fn on_found(&mut self, host: &str, exec: &Exec, mut identity: Identity<'_>) -> Vec<Record> {
+        // What is not to serve may listen for a moment. Should it answer, that will tell.
+        if identity.purpose == Purpose::Manage || self.has_told(exec) {
+            return Vec::new();
+        }
+        let mut listen = exec.listen.clone();
+        listen.truncate(LISTENERS);
+        let mut places: Vec<String> = listen.iter().map(place).collect();
+        if exec.listen.len() > LISTENERS {
+            places.push(format!("{} more", exec.listen.len() - LISTENERS));
+        }
+        let detail = format!("listens on {}", places.join(", "));
+        identity.purpose = Purpose::Serve;
+        identity.confidence = Confidence::Confirmed;
+        identity.evidence.push(Evidence { kind: EvidenceKind::Behaviour, agrees: true, detail });
+        let (mut records, known) = self.detect(host, exec, &identity);
+        for record in &mut records {
+            if let Record::Detection(detection) = record {
+                detection.listen.clone_from(&listen);
+            }
+        }
+        if let Some(known) = known {
+            self.remember(exec.process.key(), Known { listen, ..known });
         }
         records
     }
@@ -118,6 +155,20 @@ impl Engine {
     fn known(&self, listen: &Listen) -> Option<ProcessKey> {
         let line = std::iter::once(listen.key()).chain(listen.parents.iter().copied());
         line.into_iter().find(|key| self.servers.contains_key(key))
+    }
+
+    /// Whether what was found listening was told of already: itself, or an ancestor that is a
+    /// server and has the same listeners.
+    fn has_told(&self, exec: &Exec) -> bool {
+        let above = |key: &ProcessKey| exec.ancestry.iter().any(|a| a.pid == key.pid);
+        let same = |known: &Known| exec.listen.iter().all(|at| known.listen.contains(at));
+        self.knows_process(exec.process.key())
+            || self.servers.iter().any(|(key, known)| known.seeded && above(key) && same(known))
+    }
+
+    /// Whether a detection was made of this process.
+    pub fn knows_process(&self, key: ProcessKey) -> bool {
+        self.servers.contains_key(&key)
     }
 
     /// What every recipe makes of an execution, and what to remember of it.
@@ -137,10 +188,16 @@ impl Engine {
             let known = known.get_or_insert_with(|| Known {
                 ids: Vec::new(),
                 severity: detection.severity,
-                importance: detection.recipe.importance,
+                // What listened before does not get worse by listening.
+                importance: if exec.seeded {
+                    detection.severity
+                } else {
+                    detection.recipe.importance
+                },
                 server: detection.server.clone(),
                 listen: Vec::new(),
                 answered: false,
+                seeded: exec.seeded,
             });
             known.ids.push(detection.id.clone());
             records.push(Record::Detection(Box::new(detection)));
@@ -272,6 +329,7 @@ impl Engine {
             },
             process,
             ancestry,
+            ancestry_truncated: exec.ancestry_truncated,
             launcher,
             container: None,
             ci: self.settings.ci.clone(),
@@ -281,7 +339,7 @@ impl Engine {
             guidance: Guidance { implication: String::new(), actions: Vec::new() },
             seeded: exec.seeded,
         };
-        judge(&mut detection, identity, exec);
+        judge(&mut detection, identity, exec, self.settings.seeded_severity);
         detection.guidance = recipe.guidance(
             self.settings.environment,
             &Facts {
@@ -361,7 +419,7 @@ fn masked(evidence: &[Evidence]) -> Vec<Evidence> {
 /// Moves the severity with the context, and says why.
 ///
 /// What the file contains is looked at here as well: a packed or changed program is worse.
-fn judge(detection: &mut Detection, identity: &Identity<'_>, exec: &Exec) {
+fn judge(detection: &mut Detection, identity: &Identity<'_>, exec: &Exec, seeded: Severity) {
     let program = identity.path.as_str();
     let mut reasons = Vec::new();
     let importance = detection.recipe.importance;
@@ -406,7 +464,7 @@ fn judge(detection: &mut Detection, identity: &Identity<'_>, exec: &Exec) {
         reasons.push("whether it is to serve, its arguments do not tell".to_owned());
     }
     if detection.seeded {
-        severity = Severity::Info;
+        severity = seeded;
         reasons.push("it ran before picket did".to_owned());
     }
     detection.severity = severity;
@@ -428,6 +486,8 @@ fn id(host: &str, exec: &Exec, recipe: &str) -> String {
     let hash = hash.finalize();
     let mut random = [0; 10];
     random.copy_from_slice(&hash[..10]);
-    let millis = u64::try_from(exec.time.unix_nanos() / 1_000_000).unwrap_or(0);
+    // What ran before is found anew each time, and stays the same.
+    let time = if exec.seeded { p.start } else { exec.time };
+    let millis = u64::try_from(time.unix_nanos() / 1_000_000).unwrap_or(0);
     uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
 }

@@ -31,6 +31,9 @@ pub struct Detection {
     pub process: Process,
     /// Its parents, nearest first.
     pub ancestry: Vec<Ancestor>,
+    /// Whether there are more parents than those: the chain was too long, or lineage had to forget.
+    #[serde(default)]
+    pub ancestry_truncated: bool,
     /// What started it.
     pub launcher: Launcher,
     /// The container it runs in.
@@ -66,6 +69,9 @@ pub struct Update {
     pub server: ServerInfo,
     /// Every address it listens on by now.
     pub listen: Vec<Listener>,
+    /// Whether it ran before picket did.
+    #[serde(default)]
+    pub seeded: bool,
 }
 
 /// The recipe behind a detection.

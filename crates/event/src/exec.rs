@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ancestor, FileId, Process, Stamp};
+use crate::{Ancestor, FileId, Listener, Process, Stamp};
 
 /// A successful execution, told by the kernel after the point of no return.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,12 @@ pub struct Exec {
     pub process: Process,
     /// Parents, nearest first.
     pub ancestry: Vec<Ancestor>,
+    /// Whether there are more parents than those: the chain was too long, or lineage had to forget.
+    #[serde(default)]
+    pub ancestry_truncated: bool,
+    /// Where it listened already when it was found, if it was found and not seen starting.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listen: Vec<Listener>,
     /// The file's identity; lives in this process only.
     #[serde(skip)]
     pub file: Option<FileId>,

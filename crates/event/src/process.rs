@@ -143,8 +143,8 @@ impl FileId {
     }
 }
 
-/// A process further up. The parent is as it was when the execution happened; those further up
-/// are as they were a moment later, when the record was read.
+/// A process further up, as it was when it made the next one of the chain. What one ran that made
+/// it before picket watched is not known: there, it is what it ran when picket began.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ancestor {
     /// Process id.

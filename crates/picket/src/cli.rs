@@ -92,6 +92,8 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) events: bool,
     /// Show detections from this severity on; `info` also shows what does not serve
+    ///
+    /// Without it, web servers that ran before are shown as well, however little serious.
     #[arg(long, value_enum, value_name = "LEVEL")]
     pub(crate) severity: Option<SeverityChoice>,
 }

@@ -28,6 +28,9 @@ pub(crate) struct Config {
     pub(crate) host: Option<String>,
     /// Detections from this severity on are shown.
     pub(crate) severity: Severity,
+    /// How serious it is that a web server ran before picket did. Those are shown whatever
+    /// `severity` says; `--severity` on the command line may hide them.
+    pub(crate) seeded_severity: Severity,
     /// Further recipe files or directories.
     pub(crate) recipes: Vec<PathBuf>,
     /// Further catalogue files or directories.
@@ -64,6 +67,7 @@ impl Default for Config {
             environment: EnvironmentSetting::Auto,
             host: None,
             severity: Severity::Low,
+            seeded_severity: Severity::Info,
             recipes: Vec::new(),
             catalogue: Vec::new(),
             ring_bytes: probe.ring_bytes,

@@ -17,5 +17,5 @@ pub(crate) fn settings(config: &Config) -> Settings {
         EnvironmentSetting::Auto => Environment::Production,
     };
     let ci = pipeline.filter(|_| environment == Environment::Ci);
-    Settings { environment, ci }
+    Settings { environment, ci, seeded_severity: config.seeded_severity }
 }

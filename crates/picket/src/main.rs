@@ -18,6 +18,7 @@ mod pipeline;
 mod privilege;
 mod ready;
 mod rules;
+mod seeded;
 mod signals;
 mod sink;
 mod tally;

@@ -18,10 +18,11 @@ use crate::canary::Canary;
 use crate::config::Config;
 use crate::coverage::{Measure, Watch};
 use crate::examine::Examiner;
-use crate::examine::queue::{Arrived, Queue};
+use crate::examine::queue::{Arrived, Found, Queue};
 use crate::host;
 use crate::privilege;
 use crate::ready::Ready;
+use crate::seeded::Seeded;
 use crate::signals::Signals;
 use crate::sink::{self, Item, Room, Sink, Style};
 use crate::tally;
@@ -70,6 +71,8 @@ struct Pipeline<'p> {
     packed: VecDeque<Exec>,
     canary: Canary,
     systemd: Ready,
+    /// Who listened before, and was not looked at yet.
+    seeded: Seeded,
     coverage: Watch,
     /// It was said how much is seen.
     ready: bool,
@@ -99,7 +102,8 @@ pub(crate) fn run(
     probe.attach()?;
     let reader = probe.reader()?;
     let systemd = Ready::connect();
-    let disabled = [disabled, privilege::blind(&probe)].concat();
+    let (seeded, blind) = Seeded::find(&probe);
+    let disabled = [disabled, blind, privilege::blind(&probe)].concat();
     // All is open. What follows, and every thread, does without privileges.
     privilege::give_up_loudly(config, canary.program())?;
     let sink = Sink::start(out, plan.style)?;
@@ -117,6 +121,7 @@ pub(crate) fn run(
         ending: false,
         said_deaf: false,
         packed: VecDeque::new(),
+        seeded,
         canary,
         systemd,
         coverage: Watch::new(started, disabled),
@@ -222,6 +227,7 @@ impl Pipeline<'_> {
     }
 
     fn drain(&mut self) -> Result<usize> {
+        self.seeded.go_on(self.probe, &self.reader, &mut self.queue);
         let mut seen = Vec::new();
         let mut count = 0;
         let reads = !self.queue.is_full();
@@ -249,6 +255,12 @@ impl Pipeline<'_> {
             self.behind = Instant::now() >= until;
             if self.behind {
                 break;
+            }
+        }
+        while !self.seeded.is_empty() && self.queue.is_empty() {
+            self.seeded.go_on(self.probe, &self.reader, &mut self.queue);
+            while let Some(arrived) = self.queue.next()? {
+                self.deliver(arrived)?;
             }
         }
         self.look_at_canary(reads && self.reader.caught_up())?;
@@ -281,6 +293,7 @@ impl Pipeline<'_> {
                 let boot_ns = exec.boot_ns;
                 (Event::Exec { host, exec }, Some(boot_ns))
             }
+            Arrived::Found(found) => return self.deliver_found(*found),
             Arrived::Listen(listen) => {
                 self.look_closer(&listen);
                 let boot_ns = Some(self.boot_ns_of(listen.time));
@@ -296,6 +309,26 @@ impl Pipeline<'_> {
                 (Event::Behaviour { host, behaviour }, None)
             }
         };
+        self.tell(event, boot_ns)
+    }
+
+    /// A process that was found listening: a server that is known by now, or one that is told of,
+    /// or somebody to watch.
+    fn deliver_found(&mut self, mut found: Found) -> Result<()> {
+        let process = &mut found.exec.process;
+        process.user = self.users.name(process);
+        let known = |listen: &Listen| self.engine.knows(listen);
+        let key = process.key();
+        if !self.engine.knows_process(key) && !found.own().any(known) {
+            let (host, exec) = (self.host.clone(), found.exec.clone());
+            self.tell(Event::Exec { host, exec }, None)?;
+        }
+        // Does nothing about those that are known now.
+        found.own().for_each(|listen| self.look_closer(listen));
+        Ok(())
+    }
+
+    fn tell(&mut self, event: Event, boot_ns: Option<u64>) -> Result<()> {
         // Once the end was asked for, nobody is waited for.
         let [long, short] = match self.ending {
             true => [Duration::ZERO; 2],

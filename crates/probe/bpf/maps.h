@@ -69,19 +69,34 @@ struct {
 	__type(value, __u8);
 } files SEC(".maps");
 
+/* Lineage: see lineage.h. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
 	__type(key, struct proc_key);
 	__type(value, struct proc);
 } procs SEC(".maps");
 
+/* Those of them that have ended, the oldest first. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 65536);
+	__uint(value_size, sizeof(struct proc_key));
+} dead SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 16384);
-	__type(key, __u64);
+	__type(key, __u32);
 	__type(value, struct image);
 } images SEC(".maps");
+
+/* Slots of images that were used and are free again, by number plus one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, 16384);
+	__uint(value_size, sizeof(__u64));
+} free_images SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -99,15 +114,12 @@ struct {
 	__type(value, struct exec_record);
 } exec_scratch SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct image);
-} image_scratch SEC(".maps");
-
 /* Set before loading. */
-const volatile bool everything = false; /* no filter: every execution crosses */
+const volatile bool everything = false;	  /* no filter: every execution crosses */
+const volatile __u64 image_slots = 16384; /* as many as `images` has */
+
+/* How many slots of images were ever used: those beyond need not be on a list to be free. */
+__u64 images_used = 0;
 
 static __always_inline struct counters *counters(void)
 {

@@ -11,12 +11,16 @@
 #include "lineage.h"
 #include "suspect.h"
 
-#include "hook/answer.h"
-#include "hook/exec.h"
+/* In the order in which they are turned on. A process whose end were missed would be taken for a
+ * living one for ever. What was seen to execute is surely seen to listen, so that those that are
+ * found listening and were not seen to execute are all that is missing. */
 #include "hook/exit.h"
 #include "hook/fork.h"
 #include "hook/listen.h"
+#include "hook/exec.h"
+#include "hook/answer.h"
 #include "hook/task.h"
+#include "hook/file.h"
 
 /* Types that no map names; the skeleton takes them from here. */
 struct wire {

@@ -73,16 +73,22 @@ struct proc_key {
 	__u32 pad;
 };
 
+/* A process, as lineage knows it. `born` and `image` are references to images, see lineage.h. */
 struct proc {
-	struct proc_key parent;
-	__u64 image;
-	__u64 exited;	 /* boot time, 0 while it lives */
-	__u32 own_image; /* it executed; else the image is its parent's */
-	__u32 keep;	 /* somebody may still ask for it when it is gone */
+	struct proc_key parent; /* who made it */
+	__u64 alive;		/* its own start + 1; 0 when it has ended */
+	__u64 born;		/* what its creator ran when it made this one */
+	__u64 image;		/* what it executed last; 0: nothing, it runs what `born` says */
+	__u64 keep;		/* somebody may still ask for it when it is gone */
 };
 
-/* What a process runs, kept for when it is gone. Shared by all that fork from it. */
+#define IMAGE_SEEDED (1ULL << 63) /* of a process that ran before the hooks: user space has it */
+#define IMAGE_UNKNOWN (~0ULL)	  /* there was no room for it */
+
+/* What a process runs, kept for when it is gone: a slot. Shared by all that fork from it. */
 struct image {
+	__u64 refs;  /* of processes; 0: the slot is free */
+	__u64 taken; /* how often the slot was */
 	__u32 path_len;
 	__u32 args_len;
 	char comm[COMM_LEN];
@@ -108,8 +114,7 @@ struct exec_head {
 	__u64 start;
 	__u64 parent_start;
 	__u64 cgroup;
-	__u64 parent_image; /* what the parent ran at this moment */
-	__u64 filesystem;   /* magic number; of an overlay, that of the layer it writes to */
+	__u64 filesystem; /* magic number; of an overlay, that of the layer it writes to */
 	struct file_key file;
 	__u32 cpu;
 	__u32 flags;
@@ -197,7 +202,7 @@ struct heard {
 struct seed_record {
 	struct proc_key key;
 	struct proc_key parent;
-	__u64 image;
+	__u64 number;
 	char comm[COMM_LEN];
 };
 
@@ -215,10 +220,14 @@ struct counters {
 	__u64 thinned; /* sent, but thin */
 	__u64 exec_seq;
 	__u64 listen_seq;
-	__u64 lost_lineage; /* a process or an image could not be kept */
+	__u64 lost_lineage; /* a process or an image could not be kept, since the living stay */
 	__u64 answer_seq;
 	__u64 lost_answers;
-	__u64 lost_args; /* no room for the rest of the arguments */
+	__u64 lost_args;    /* no room for the rest of the arguments */
+	__u64 evicted;	    /* dead processes that made room in lineage */
+	__u64 first_unkept; /* boot time of the first lost_lineage and of the last */
+	__u64 last_unkept;
+	__u64 spare; /* no counter: the slot of an image that was freed on this CPU, plus one */
 };
 
 #endif

@@ -26,8 +26,13 @@ pub struct Counts {
     pub thinned: u64,
     /// Runs of a hook that the kernel skipped.
     pub skipped: u64,
-    /// Processes or images that lineage could not keep.
+    /// Processes or images that lineage could not keep: all that it keeps are alive.
     pub lost_lineage: u64,
+    /// Boot time of the first of those and of the last, if there was any.
+    pub lineage_window: Option<(u64, u64)>,
+    /// Dead processes that lineage forgot, the oldest first, to make room. No loss by itself: an
+    /// ancestry that needs one of them says that it is cut.
+    pub evicted: u64,
     /// Boot time of the first loss and of the last, if there was any. Skipped hooks and lineage
     /// have no part in it.
     pub lost_window: Option<(u64, u64)>,
@@ -92,10 +97,9 @@ fn read_each(
         sum.lost_answers += cpu.lost_answers;
         sum.thinned += cpu.thinned + cpu.lost_args;
         sum.lost_lineage += cpu.lost_lineage;
-        if cpu.last_lost != 0 {
-            let (first, last) = sum.lost_window.unwrap_or((u64::MAX, 0));
-            sum.lost_window = Some((first.min(cpu.first_lost), last.max(cpu.last_lost)));
-        }
+        sum.evicted += cpu.evicted;
+        widen(&mut sum.lost_window, cpu.first_lost, cpu.last_lost);
+        widen(&mut sum.lineage_window, cpu.first_unkept, cpu.last_unkept);
     }
     sum.skipped = [
         skel.progs.on_exec.as_fd(),
@@ -107,6 +111,14 @@ fn read_each(
     .map(|program| skipped(program.as_raw_fd()))
     .sum();
     Ok(sum)
+}
+
+/// Adds the window of one CPU; 0 where nothing was lost there.
+fn widen(window: &mut Option<(u64, u64)>, first: u64, last: u64) {
+    if last != 0 {
+        let (begin, end) = window.unwrap_or((u64::MAX, 0));
+        *window = Some((begin.min(first), end.max(last)));
+    }
 }
 
 /// How often the kernel skipped a program because it was already running on that CPU.

@@ -70,7 +70,6 @@ pub(crate) fn bytes_of<T: Wire>(value: &T) -> &[u8] {
 pub(crate) struct Decoded {
     pub(crate) exec: Exec,
     pub(crate) parent: ProcessKey,
-    pub(crate) parent_image: u64,
     pub(crate) unknown_file: bool,
     /// Its arguments are worth a look into `/proc`.
     pub(crate) args_wanted: bool,
@@ -174,6 +173,8 @@ pub(crate) fn exec(bytes: &[u8], rest: &[u8], clock: &Clock) -> Option<Decoded> 
             target: None,
         },
         ancestry: Vec::new(),
+        ancestry_truncated: false,
+        listen: Vec::new(),
         file: Some(FileId {
             device: head.file.device,
             generation: head.file.generation,
@@ -187,7 +188,6 @@ pub(crate) fn exec(bytes: &[u8], rest: &[u8], clock: &Clock) -> Option<Decoded> 
     Some(Decoded {
         exec,
         parent: ProcessKey { pid: head.ppid, start_boot_ns: head.parent_start },
-        parent_image: head.parent_image,
         unknown_file: head.why == WHY_UNKNOWN,
         args_wanted,
     })
@@ -215,6 +215,27 @@ pub(crate) fn listen(bytes: &[u8], clock: &Clock) -> Option<Listen> {
         cgroup: r.cgroup,
         listener: Listener { address, port: r.port, protocol: "tcp".to_owned() },
     })
+}
+
+/// A listener and the inode of its socket, from a line of `/proc/net/tcp` or `tcp6`.
+pub(crate) fn listening_line(line: &str) -> Option<(&str, Listener)> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let (address, port) = fields.next()?.rsplit_once(':')?;
+    let state = fields.nth(1)?;
+    let inode = fields.nth(5)?;
+    // Words of 32 bits, each written as a number of this machine.
+    let word = |at: usize| u32::from_str_radix(address.get(at * 8..at * 8 + 8)?, 16).ok();
+    let address = if address.len() == 32 {
+        let mut bytes = [0; 16];
+        for (at, place) in bytes.chunks_exact_mut(4).enumerate() {
+            place.copy_from_slice(&word(at)?.to_ne_bytes());
+        }
+        Ipv6Addr::from(bytes).to_string()
+    } else {
+        Ipv4Addr::from(word(0)?.to_ne_bytes()).to_string()
+    };
+    let port = u16::from_str_radix(port, 16).ok()?;
+    (state == "0A").then(|| (inode, Listener { address, port, protocol: "tcp".to_owned() }))
 }
 
 /// Text from outside: valid UTF-8 is kept, any other byte becomes `\xNN`.
@@ -285,6 +306,19 @@ mod tests {
         assert_eq!(path_text(b"memfd:x\0", true), "memfd:x");
         assert_eq!(whole_components(b"nginx\0sbin\0us"), b"nginx\0sbin\0");
         assert_eq!(whole_components(b"ngi"), b"ngi");
+    }
+
+    #[test]
+    fn lines_of_the_table_of_sockets() {
+        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     \
+                    0        0 4711 1 0000 100 0 0 10 0";
+        let (inode, at) = listening_line(line).unwrap();
+        assert_eq!((inode, &*at.address, at.port), ("4711", "127.0.0.1", 8080));
+        let six = "1: 00000000000000000000000001000000:0050 0:0 0A 0:0 00:0 0 0 0 8 1";
+        let (inode, at) = listening_line(six).unwrap();
+        assert_eq!((inode, &*at.address, at.port), ("8", "::1", 80));
+        assert_eq!(listening_line(&line.replace(" 0A ", " 01 ")), None);
+        assert_eq!(listening_line("rubbish"), None);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! `Probe::load` opens and loads the programs, `Probe::attach` turns them on and learns what ran
 //! before, `Probe::reader` hands out events. Raw wire types do not leave this crate.
 
+#[doc(hidden)]
+pub mod audit;
 mod cgroup;
 mod clock;
 pub mod confine;
@@ -15,6 +17,7 @@ pub mod fuzz;
 pub mod home;
 mod kernel;
 mod lineage;
+mod listening;
 pub mod pinned;
 mod procfs;
 mod reader;
@@ -50,6 +53,7 @@ pub use clock::Clock;
 pub use counts::Counts;
 pub use error::Error;
 pub use kernel::{Check, checks, programs, version as kernel_version};
+pub use listening::Listening;
 pub use reader::{Gaps, Reader, Seen};
 pub use suspect::{Heard, Standing};
 
@@ -77,6 +81,7 @@ pub struct Probe {
     /// Before the programs, so that it is detached before they go.
     suspects: RefCell<suspect::Suspects>,
     skel: skel::ProbeSkel<'static>,
+    seeds: seed::Seeds,
     clock: Clock,
     ledger: RefCell<reader::Ledger>,
     /// When losses were last asked for.
@@ -118,13 +123,18 @@ impl Probe {
             Box::leak(Box::new(MaybeUninit::uninit()));
         let mut open =
             skel::ProbeSkelBuilder::default().open(place).map_err(|e| Error::load("open", &e))?;
+        // Many processes run what their parent runs.
+        let images = (options.processes / 4).max(1);
         if let Some(data) = open.maps.rodata_data.as_deref_mut() {
             data.everything = options.everything;
+            data.image_slots = u64::from(images);
         }
         let sizes = |e| Error::load("set the sizes of", &e);
         open.maps.execs.set_max_entries(options.ring_bytes).map_err(sizes)?;
         open.maps.procs.set_max_entries(options.processes).map_err(sizes)?;
-        open.maps.images.set_max_entries((options.processes / 4).max(1)).map_err(sizes)?;
+        open.maps.dead.set_max_entries(options.processes).map_err(sizes)?;
+        open.maps.images.set_max_entries(images).map_err(sizes)?;
+        open.maps.free_images.set_max_entries(images).map_err(sizes)?;
         open.maps.files.set_max_entries(options.files).map_err(sizes)?;
         if deaf.is_some() {
             open.progs.on_answer.set_autoload(false);
@@ -135,6 +145,7 @@ impl Probe {
         Ok(Self {
             suspects: RefCell::new(suspect::Suspects::new(deaf)),
             skel,
+            seeds: seed::Seeds::default(),
             clock: Clock::now(),
             ledger: RefCell::default(),
             asked: Cell::new(0),
@@ -144,7 +155,18 @@ impl Probe {
     /// Turns the programs on, then learns what already runs. Returns how many processes that was.
     pub fn attach(&mut self) -> Result<usize, Error> {
         self.skel.attach().map_err(|e| Error::load("attach", &e))?;
-        seed::run(&self.skel)
+        self.seeds = seed::Seeds::sow(&self.skel)?;
+        Ok(self.seeds.processes)
+    }
+
+    fn lineage(&self) -> lineage::Lineage<'_> {
+        lineage::Lineage { skel: &self.skel, seeds: &self.seeds, clock: &self.clock }
+    }
+
+    /// What listens already, and was not seen to: what began before [`attach`](Self::attach), and
+    /// what began since then, which is told twice. Fails where the kernel cannot tell.
+    pub fn listening(&self) -> Result<Listening, Error> {
+        listening::all(self)
     }
 
     /// Hands out events. One reader at a time.
@@ -166,12 +188,12 @@ impl Probe {
 
     /// Who created a process, as the kernel side took note; no other source is asked.
     pub fn creator(&self, process: event::ProcessKey) -> Option<event::ProcessKey> {
-        lineage::parents(&self.skel, process, 1).first().copied()
+        self.lineage().parents(process, 1).first().copied()
     }
 
     /// Whether lineage took note of the end of a process that it knew, or knows it no more.
     pub fn has_ended(&self, process: event::ProcessKey) -> bool {
-        lineage::has_ended(&self.skel, process)
+        self.lineage().entry(process).is_none_or(|entry| entry.alive == 0)
     }
 
     /// Converts the kernel's boot time into time of day.

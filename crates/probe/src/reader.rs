@@ -13,10 +13,10 @@ use libbpf_rs::{RingBuffer, RingBufferBuilder};
 use crate::error::Error;
 use crate::skel::types;
 use crate::suspect::{Heard, Standing};
-use crate::{Probe, decode, filter, lineage, procfs, recover};
+use crate::{Probe, decode, filter, procfs, recover};
 
 /// How many parents a listener is looked up with.
-const LISTENER_PARENTS: usize = 4;
+pub(crate) const LISTENER_PARENTS: usize = 4;
 /// Records taken from the rings at a time, so that memory stays flat under a flood.
 const BATCH: usize = 256;
 
@@ -277,8 +277,8 @@ impl<'p> Reader<'p> {
         let mut decoded = decode::exec(bytes, &rest, &probe.clock)?;
         self.note(Kind::Exec, decoded.exec.cpu, decoded.exec.seq);
         let key = decoded.exec.process.key();
-        decoded.exec.ancestry =
-            lineage::ancestry(&probe.skel, &probe.clock, key, decoded.parent, decoded.parent_image);
+        (decoded.exec.ancestry, decoded.exec.ancestry_truncated) =
+            probe.lineage().ancestry(key, Some(decoded.parent));
         complete(&mut decoded);
         let ask = decoded.exec.file.filter(|_| decoded.unknown_file);
         Some(Seen::Exec { exec: Box::new(decoded.exec), ask })
@@ -299,8 +299,7 @@ impl<'p> Reader<'p> {
         let probe = self.probe;
         let mut listen = decode::listen(bytes, &probe.clock)?;
         self.note(Kind::Listen, listen.cpu, listen.seq);
-        (listen.program, listen.parents) =
-            lineage::kin(&probe.skel, listen.key(), LISTENER_PARENTS);
+        (listen.program, listen.parents) = probe.lineage().kin(listen.key(), LISTENER_PARENTS);
         Some(Seen::Listen(Box::new(listen)))
     }
 

@@ -8,7 +8,7 @@ use event::{Exec, Executable, FileId, Namespaces, Process, ProcessKey, Stamp};
 use rustix::fs::{major, minor};
 
 use crate::home::proc;
-use crate::lineage::{self, Memory};
+use crate::lineage::Memory;
 use crate::{Probe, cgroup, decode, filter, procfs};
 
 // Fields of /proc/PID/stat, as proc(5) numbers them.
@@ -23,14 +23,9 @@ const NAME: usize = 31;
 const DELETED: &str = " (deleted)";
 
 pub(crate) fn recover(probe: &Probe, key: ProcessKey) -> Option<Exec> {
-    let memory = lineage::memory(&probe.skel, key);
-    let ancestry = lineage::ancestry(
-        &probe.skel,
-        &probe.clock,
-        key,
-        ProcessKey { pid: 0, start_boot_ns: 0 },
-        0,
-    );
+    let lineage = probe.lineage();
+    let memory = lineage.memory(key);
+    let (ancestry, ancestry_truncated) = lineage.ancestry(key, None);
     let found = living(key);
     if memory.is_none() && found.is_none() {
         return None;
@@ -40,6 +35,7 @@ pub(crate) fn recover(probe: &Probe, key: ProcessKey) -> Option<Exec> {
         time: probe.clock.stamp(key.start_boot_ns),
         boot_ns: key.start_boot_ns,
         seeded: remembered.is_some_and(|memory| memory.seeded),
+        ancestry_truncated,
         ..Exec::default()
     };
     exec.process.ppid = ancestry.first().map_or(0, |parent| parent.pid);

@@ -189,7 +189,11 @@ fn sample(
     let Record::Event(event) = record else {
         return Err("expected an event, as `picket record` writes them".to_owned());
     };
-    let settings = Settings { environment: Environment::Production, ci: None };
+    let settings = Settings {
+        environment: Environment::Production,
+        ci: None,
+        seeded_severity: event::Severity::Info,
+    };
     let mut engine = Engine::new(Arc::new(catalogue.clone()), vec![recipe.clone()], settings);
     let found = engine.on(&event).into_iter().find_map(|record| match record {
         Record::Detection(detection) => Some(detection),

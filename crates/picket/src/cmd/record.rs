@@ -18,7 +18,11 @@ pub(crate) fn run(common: &Common, args: &RecordArgs) -> Result<ExitCode> {
         events: true,
         detections: false,
         to_stdout: args.output.is_none(),
-        style: Style { format: common.format.unwrap_or(Format::Json), severity: Severity::Info },
+        style: Style {
+            format: common.format.unwrap_or(Format::Json),
+            severity: Severity::Info,
+            seeded: true,
+        },
     };
     let engine = super::engine(&config)?;
     match &args.output {

@@ -23,7 +23,8 @@ pub(crate) fn run(common: &Common, args: &ReplayArgs) -> Result<ExitCode> {
     let config = Config::load(common)?;
     let (mut engine, _) = super::engine(&config)?;
     let severity = args.severity.map_or(config.severity, Into::into);
-    let style = Style { format: config::format(common), severity };
+    let seeded = args.severity.is_none();
+    let style = Style { format: config::format(common), severity, seeded };
     let mut input = open(&args.file)?;
     let sink = Sink::start(std::io::stdout(), style)?;
     let (mut bad, mut events) = (0_u64, 0_u64);

@@ -17,7 +17,7 @@ pub(crate) fn run(common: &Common, args: &RunArgs) -> Result<ExitCode> {
         events: args.events,
         detections: true,
         to_stdout: true,
-        style: Style { format: config::format(common), severity },
+        style: Style { format: config::format(common), severity, seeded: args.severity.is_none() },
     };
     pipeline::run(&config, super::engine(&config)?, plan, std::io::stdout())?;
     Ok(ExitCode::SUCCESS)

@@ -33,6 +33,8 @@ pub(crate) enum Arrived {
         /// The file that the kernel wants a verdict on.
         ask: Option<FileId>,
     },
+    /// A process that was found listening, its files read as far as they could be.
+    Found(Box<Found>),
     /// A listener.
     Listen(Box<Listen>),
     /// A listener that was waited for answered.
@@ -46,6 +48,7 @@ impl Arrived {
     fn key(&self) -> ProcessKey {
         match self {
             Self::Exec { exec, .. } => exec.process.key(),
+            Self::Found(found) => found.exec.process.key(),
             Self::Listen(listen) => listen.key(),
             Self::Answer(answer) => answer.key(),
             Self::Behaviour(behaviour) => behaviour.exec.process.key(),
@@ -55,7 +58,7 @@ impl Arrived {
     /// Whether it means something else before an event of this process than after it.
     fn depends_on(&self, process: ProcessKey) -> bool {
         let parents = match self {
-            Self::Exec { .. } => &[],
+            Self::Exec { .. } | Self::Found(_) => &[],
             Self::Listen(listen) => listen.parents.as_slice(),
             Self::Answer(answer) => answer.listen.parents.as_slice(),
             Self::Behaviour(behaviour) => behaviour.parents.as_slice(),
@@ -73,6 +76,8 @@ enum Waiting {
         exec: Box<Exec>,
         ask: Option<FileId>,
         lasts: bool,
+        /// What it listens on, if it was found, not seen starting.
+        found: Option<Vec<Listen>>,
     },
 }
 
@@ -83,6 +88,21 @@ pub(crate) struct Losses {
     pub(crate) unread: Tally,
     /// Listeners that nobody had the time to look into.
     pub(crate) overflow: Tally,
+}
+
+/// A process that was found listening.
+pub(crate) struct Found {
+    pub(crate) exec: Box<Exec>,
+    /// Its listeners, and those of processes that it made and that run the same.
+    pub(crate) listens: Vec<Listen>,
+}
+
+/// An execution that has been looked at.
+fn arrived(exec: Box<Exec>, ask: Option<FileId>, found: Option<Vec<Listen>>) -> Arrived {
+    match found {
+        Some(listens) => Arrived::Found(Box::new(Found { exec, listens })),
+        None => Arrived::Exec { exec, ask },
+    }
 }
 
 /// The queue before the engine.
@@ -102,10 +122,25 @@ impl Queue {
 
     /// Adds an execution. `lasts`: its file's identity vouches for its content.
     pub(crate) fn exec(&mut self, exec: Box<Exec>, ask: Option<FileId>, lasts: bool) {
+        self.add(exec, ask, lasts, None);
+    }
+
+    /// Adds a process that was found listening.
+    pub(crate) fn found(&mut self, found: Found, lasts: bool) {
+        self.add(found.exec, None, lasts, Some(found.listens));
+    }
+
+    fn add(
+        &mut self,
+        exec: Box<Exec>,
+        ask: Option<FileId>,
+        lasts: bool,
+        found: Option<Vec<Listen>>,
+    ) {
         let waiting = match self.examiner.take(exec.clone(), lasts) {
-            Taken::Done(exec) => Waiting::Ready(Arrived::Exec { exec, ask }),
+            Taken::Done(exec) => Waiting::Ready(arrived(exec, ask, found)),
             Taken::Away(ticket) => {
-                Waiting::Away { ticket, since: Instant::now(), exec, ask, lasts }
+                Waiting::Away { ticket, since: Instant::now(), exec, ask, lasts, found }
             }
         };
         self.waiting.push_back(waiting);
@@ -183,19 +218,21 @@ impl Queue {
             .find(|w| matches!(w, Waiting::Away { ticket: t, .. } if *t == ticket));
         // An answer that comes too late finds no place.
         let Some(place) = place else { return };
-        let Waiting::Away { ask, .. } = place else { return };
-        let ask = *ask;
+        let Waiting::Away { ask, found, .. } = place else { return };
+        let (ask, found) = (*ask, found.take());
         if matches!(examined, Examined::Unread) && !self.examiner.is_known_by_name(&exec) {
             self.losses.unread.note(exec.boot_ns);
         }
-        *place = Waiting::Ready(Arrived::Exec { exec, ask });
+        *place = Waiting::Ready(arrived(exec, ask, found));
     }
 
     /// The first execution hangs in a file: it goes on unread, those behind it start afresh.
     fn go_on_without(&mut self) -> Result<()> {
         let more = self.examiner.replace()?;
         for (at, waiting) in self.waiting.iter_mut().enumerate() {
-            let Waiting::Away { exec, ask, ticket, since, lasts } = waiting else { continue };
+            let Waiting::Away { exec, ask, ticket, since, lasts, found } = waiting else {
+                continue;
+            };
             if at == 0 || !more {
                 if at == 0 {
                     sink::log(&format!(
@@ -205,8 +242,8 @@ impl Queue {
                     ));
                 }
                 self.losses.unread.note(exec.boot_ns);
-                let (exec, ask) = (std::mem::take(exec), *ask);
-                *waiting = Waiting::Ready(Arrived::Exec { exec, ask });
+                let (exec, ask, found) = (std::mem::take(exec), *ask, found.take());
+                *waiting = Waiting::Ready(arrived(exec, ask, found));
                 continue;
             }
             match self.examiner.take(exec.clone(), *lasts) {
@@ -215,8 +252,8 @@ impl Queue {
                     *since = Instant::now();
                 }
                 Taken::Done(exec) => {
-                    let ask = *ask;
-                    *waiting = Waiting::Ready(Arrived::Exec { exec, ask });
+                    let (ask, found) = (*ask, found.take());
+                    *waiting = Waiting::Ready(arrived(exec, ask, found));
                 }
             }
         }
@@ -228,9 +265,9 @@ impl Queue {
         let unread = &mut self.losses.unread;
         let all = self.waiting.drain(..).map(|waiting| match waiting {
             Waiting::Ready(arrived) => arrived,
-            Waiting::Away { exec, ask, .. } => {
+            Waiting::Away { exec, ask, found, .. } => {
                 unread.note(exec.boot_ns);
-                Arrived::Exec { exec, ask }
+                arrived(exec, ask, found)
             }
         });
         all.collect()
@@ -251,6 +288,11 @@ impl Queue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
     }
 
     pub(crate) fn is_full(&self) -> bool {

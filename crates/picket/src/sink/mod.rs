@@ -65,6 +65,14 @@ pub(crate) struct Item {
 pub(crate) struct Style {
     pub(crate) format: Format,
     pub(crate) severity: Severity,
+    /// Whether what ran before picket is shown, however little serious it is.
+    pub(crate) seeded: bool,
+}
+
+impl Style {
+    fn shows(self, severity: Severity, seeded: bool) -> bool {
+        severity >= self.severity || seeded && self.seeded
+    }
 }
 
 /// The sending end.
@@ -194,7 +202,7 @@ fn write_one(
     text: &text::Text,
 ) -> io::Result<()> {
     if let Record::Detection(detection) = &mut item.record {
-        if detection.severity < style.severity {
+        if !style.shows(detection.severity, detection.seeded) {
             return Ok(());
         }
         if let Some(boot_ns) = item.boot_ns {
@@ -203,7 +211,7 @@ fn write_one(
         }
     }
     if let Record::Update(update) = &item.record
-        && update.severity < style.severity
+        && !style.shows(update.severity, update.seeded)
     {
         return Ok(());
     }

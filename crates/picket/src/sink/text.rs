@@ -51,6 +51,7 @@ impl Text {
         let level = d.severity.to_string().to_uppercase();
         let time = d.time.to_string();
         let verb = match d.server.purpose {
+            event::Purpose::Serve if d.seeded => "ran already, started",
             event::Purpose::Serve => "started",
             event::Purpose::Manage => "invoked, not to serve,",
             event::Purpose::Unknown => "executed",
@@ -95,7 +96,8 @@ impl Text {
         }
         let own = Ancestor { pid: p.pid, comm: p.comm.clone(), alive: true, ..Ancestor::default() };
         let chain: Vec<String> = d.ancestry.iter().rev().chain([&own]).map(link).collect();
-        self.field(&mut out, "chain", &chain.join(" → "));
+        let above = if d.ancestry_truncated { "… (cut) → " } else { "" };
+        self.field(&mut out, "chain", &format!("{above}{}", chain.join(" → ")));
         let evidence: Vec<String> = d
             .server
             .evidence

@@ -44,19 +44,19 @@ int main(int n, char **a) {
 }
 "#;
 
-struct Place {
+pub(crate) struct Place {
     dir: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = env!("CARGO_TARGET_TMPDIR");
         let dir = tempfile::Builder::new().prefix("behaviour").tempdir_in(place).unwrap();
         Self { dir }
     }
 
     /// Compiles the server; returns its path.
-    fn server(&self, options: &[&str]) -> String {
+    pub(crate) fn server(&self, options: &[&str]) -> String {
         let source = self.dir.path().join("server.c");
         fs::write(&source, SERVER).unwrap();
         let to = self.dir.path().join("tool").to_str().unwrap().to_owned();
@@ -75,7 +75,7 @@ fn sensor() -> Sensor {
 }
 
 /// Asks as a browser would, once the server listens; returns what it said.
-fn ask(port: u16) -> String {
+pub(crate) fn ask(port: u16) -> String {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
@@ -96,7 +96,7 @@ fn start(program: &str, args: &[&str]) -> Group {
 }
 
 /// A connection in the first moments of a listener may be over before anyone can look.
-fn ask_until_found(sensor: &Sensor, port: u16, pid: u32) -> Value {
+pub(crate) fn ask_until_found(sensor: &Sensor, port: u16, pid: u32) -> Value {
     let deadline = Instant::now() + PATIENCE;
     loop {
         ask(port);
@@ -108,7 +108,7 @@ fn ask_until_found(sensor: &Sensor, port: u16, pid: u32) -> Value {
     }
 }
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
 fn unknown_server() {
     let place = Place::new();

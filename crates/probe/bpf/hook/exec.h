@@ -227,7 +227,6 @@ static __always_inline void fill(struct exec_record *r, struct task_struct *task
 		h->flags |= EXEC_OVERLAY;
 		h->filesystem = writable_layer(sb);
 	}
-	h->parent_image = parent_image(task);
 	h->mode = inode->i_mode;
 	h->links = inode->i_nlink;
 	bpf_probe_read_kernel(h->comm, COMM_LEN, task->comm);

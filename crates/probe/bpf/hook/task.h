@@ -1,24 +1,54 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * What ran before picket: one pass over all tasks, read once after the other hooks are on, so
- * that nothing falls between. A process that a hook already told of is left as it is.
+ * that nothing falls between. A process that a hook already told of is left as it is; where the
+ * hook could not know what it runs, user space still learns of it.
  */
+#define EEXIST 17
+
+/* How many were found; counting them also orders the two steps below. */
+__u64 seeds_found = 0;
+
 SEC("iter/task")
 int on_task(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	if (!task || task->pid != task->tgid)
 		return 0;
+	if (task->signal->live.counter == 0)
+		return 0; /* it has ended, and waits for its parent to take note */
+	struct counters *c = counters();
+	if (!c)
+		return 0;
 	struct seed_record r = {
 		.key = key_of(task),
 		.parent = key_of(task->real_parent),
 	};
-	r.image = (1ULL << 63) | r.key.start;
-	/* Kernel threads start together; the pid tells them apart. */
-	r.image ^= (__u64)r.key.pid << 40;
 	bpf_probe_read_kernel(r.comm, COMM_LEN, task->comm);
-	struct proc proc = {.parent = r.parent, .image = r.image, .keep = 1};
-	if (bpf_map_update_elem(&procs, &r.key, &proc, BPF_NOEXIST) == 0)
+	struct proc proc = {
+		.parent = r.parent,
+		.alive = r.key.start + 1,
+		.image = seeded_image(&r.key),
+		.keep = 1,
+	};
+	/* What its parent ran then is not known any more; what it runs now is the best guess. */
+	if (r.parent.pid)
+		proc.born = seeded_image(&r.parent);
+	long error = keep_proc(c, &r.key, &proc, BPF_NOEXIST);
+	if (error == -EEXIST) {
+		struct proc *known = bpf_map_lookup_elem(&procs, &r.key);
+		if (!known || known->image || known->born)
+			return 0;
+	} else if (error) {
+		note_unkept(c);
+		return 0;
+	}
+	/* First it is added, then looked at again; who ends does it the other way round. So one of
+	 * the two buries it. */
+	r.number = __sync_fetch_and_add(&seeds_found, 1);
+	if (task->signal->live.counter == 0)
+		bury(c, &r.key);
+	else
 		bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
 	return 0;
 }

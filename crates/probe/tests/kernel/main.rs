@@ -20,13 +20,17 @@ mod root {
     mod filter;
     mod given_up;
     mod hostile;
+    mod lineage;
     mod listen;
+    mod listening;
     mod loss;
     mod origin;
     mod plain;
+    mod pressure;
     mod recover;
     mod script;
     mod several;
+    mod slots;
     mod stale;
     mod thin;
     mod way;

@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use event::Ancestor;
+use event::{Ancestor, Exec};
 
 use super::origin::{memfd, run_open};
 use crate::facts::{self, assert_process, string};
@@ -19,7 +19,7 @@ use crate::watch::{Watch, everything};
 
 /// Compares the upper end of a chain, from this process on, with `/proc`.
 #[track_caller]
-fn assert_leads_through_this_process(chain: &[Ancestor]) {
+pub(super) fn assert_leads_through_this_process(chain: &[Ancestor]) {
     let (own, above) = chain.split_first().expect("this process is in the chain");
     assert_eq!(own.pid, std::process::id());
     assert!(own.alive);
@@ -183,6 +183,8 @@ impl MovesOn {
     }
 }
 
+/// An ancestor is as it was when it made the next one, whatever it executed before the record was
+/// made.
 #[test]
 fn a_parent_that_moved_on_before_is_what_it_was_then() {
     let probe = everything();
@@ -193,13 +195,10 @@ fn a_parent_that_moved_on_before_is_what_it_was_then() {
     until_runs(family.kid.pid(), &family.place.path().join("after"));
     tell(&mut family.child);
     let exec = watch.exec_as(pid, "child");
-    assert_eq!(exec.ancestry[0].pid, family.kid.pid());
-    assert_eq!(exec.ancestry[0].comm, "after");
-    assert_eq!(exec.ancestry[0].exe, Some(string(&family.place.path().join("after"))));
-    assert_eq!(exec.ancestry[1].pid, std::process::id());
+    assert_was_before(&exec, &family);
 }
 
-/// `Ancestor` is "as it was when the execution happened", however late its record is read.
+/// And however late it is read.
 #[test]
 fn a_parent_that_moves_on_afterwards_is_what_it_was_then() {
     let probe = everything();
@@ -211,10 +210,18 @@ fn a_parent_that_moves_on_afterwards_is_what_it_was_then() {
     tell(&mut family.child);
     until_runs(family.kid.pid(), &family.place.path().join("after"));
     let exec = watch.exec_as(pid, "child");
-    assert_eq!(exec.ancestry[0].pid, family.kid.pid());
+    assert_was_before(&exec, &family);
+}
+
+#[track_caller]
+fn assert_was_before(exec: &Exec, family: &MovesOn) {
+    let before = string(&family.place.path().join("before"));
+    let parent = &exec.ancestry[0];
+    assert_eq!((parent.pid, parent.alive, &*parent.comm), (family.kid.pid(), true, "before"));
+    assert_eq!(parent.args[..2], [before.clone(), "-c".to_owned()]);
+    assert_eq!(parent.exe, Some(before));
     assert_eq!(exec.ancestry[1].pid, std::process::id());
-    assert_eq!(exec.ancestry[0].comm, "before");
-    assert_eq!(exec.ancestry[0].exe, Some(string(&family.place.path().join("before"))));
+    assert!(!exec.ancestry_truncated);
 }
 
 /// Forks with a pid of our choice. `None` if somebody else has it now.
