@@ -35,6 +35,9 @@ debian=(
   python3 python3-venv
   # what the tests of silence run
   vim openssh-server redis-server dnsmasq-base
+  # what starts servers, or contains them
+  docker.io podman runc conmon lxc systemd-container busybox-static
+  openssh-client cron at supervisor bsdutils
 )
 
 # With everything that they need, so that the versions are the same everywhere.

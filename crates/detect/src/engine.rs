@@ -5,18 +5,19 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use event::{
-    Baseline, Behaviour, Ci, Confidence, Detection, Environment, Event, Evidence, EvidenceKind,
-    Exec, Guidance, Listen, Listener, ProcessKey, Purpose, RecipeInfo, Record, ServerInfo,
-    Severity, Stamp, Update,
+    Ancestor, Baseline, Behaviour, Ci, Confidence, Container, Detection, Environment, Event,
+    Evidence, EvidenceKind, Exec, Guidance, Listen, Listener, ProcessKey, Purpose, RecipeInfo,
+    Record, ServerInfo, Severity, Stamp, Update,
 };
 use sha2::{Digest, Sha256};
 
 use crate::catalogue::Catalogue;
 use crate::guidance::Facts;
 use crate::identify::Identity;
-use crate::launcher::launcher;
+use crate::launcher::{Scene, launcher};
 use crate::mask;
 use crate::recipe::Recipe;
+use crate::workload;
 
 /// What the engine must know of its surroundings.
 #[derive(Debug, Clone)]
@@ -53,6 +54,9 @@ struct Known {
     importance: Severity,
     server: ServerInfo,
     listen: Vec<Listener>,
+    container: Option<Container>,
+    /// When the process started.
+    start: Stamp,
     /// It was seen answering in HTTP.
     answered: bool,
     /// It ran before.
@@ -72,6 +76,7 @@ impl Known {
                 server: self.server.clone(),
                 listen: self.listen.clone(),
                 seeded: self.seeded,
+                container: self.container.clone(),
             }))
         };
         self.ids.iter().map(update).collect()
@@ -171,6 +176,45 @@ impl Engine {
         self.servers.contains_key(&key)
     }
 
+    /// More is known of the container that a server runs in.
+    pub fn named(
+        &mut self,
+        host: &str,
+        time: Stamp,
+        key: ProcessKey,
+        container: &Container,
+    ) -> Vec<Record> {
+        let Some(known) = self.servers.get_mut(&key) else { return Vec::new() };
+        if known.container.as_ref().is_none_or(|own| own.id != container.id) {
+            return Vec::new();
+        }
+        if known.container.as_ref() == Some(container) {
+            return Vec::new();
+        }
+        known.container = Some(container.clone());
+        let names = [
+            ("image", &container.image),
+            ("named", &container.name),
+            ("pod", &container.pod_name),
+            ("namespace", &container.pod_namespace),
+        ];
+        let names = names.into_iter().filter_map(|(what, name)| Some((what, name.as_ref()?)));
+        let names: Vec<String> = names.map(|(what, name)| format!("{what} {name}")).collect();
+        let container = workload::called(container);
+        known.updates(host, time, &format!("runs in {container}: {}", names.join(", ")))
+    }
+
+    /// The web server that an ancestor was detected as.
+    fn detected(&self, ancestor: &Ancestor) -> Option<&str> {
+        // Times of day are made from the kernel's, and the difference between them drifts.
+        const CLOCKS: u64 = 500_000_000;
+        let same =
+            |known: &Known| known.start.unix_nanos().abs_diff(ancestor.start.unix_nanos()) < CLOCKS;
+        let mut found = self.servers.iter().filter(|(key, _)| key.pid == ancestor.pid);
+        let (_, known) = found.find(|(_, known)| same(known))?;
+        (known.server.purpose != Purpose::Manage).then_some(known.server.name.as_str())
+    }
+
     /// What every recipe makes of an execution, and what to remember of it.
     fn detect(
         &self,
@@ -196,6 +240,8 @@ impl Engine {
                 },
                 server: detection.server.clone(),
                 listen: Vec::new(),
+                container: detection.container.clone(),
+                start: detection.process.start,
                 answered: false,
                 seeded: exec.seeded,
             });
@@ -297,10 +343,19 @@ impl Engine {
         let ancestry: Vec<_> = exec
             .ancestry
             .iter()
-            .map(|a| event::Ancestor { args: mask::arguments(&a.args), ..a.clone() })
+            .map(|a| Ancestor { args: mask::arguments(&a.args), ..a.clone() })
             .collect();
         let ci = self.settings.ci.as_ref();
-        let launcher = launcher(&self.catalogue, &process, identity.server.name(), &ancestry, ci);
+        let workload = workload::of(&process);
+        let launcher = launcher(&Scene {
+            catalogue: &self.catalogue,
+            process: &process,
+            server: identity.server.name(),
+            ancestry: &ancestry,
+            workload: &workload,
+            ci,
+            detected: &|ancestor| self.detected(ancestor),
+        });
         let file = &recipe.file;
         let mut detection = Detection {
             id: id(host, exec, recipe.name()),
@@ -331,7 +386,7 @@ impl Engine {
             ancestry,
             ancestry_truncated: exec.ancestry_truncated,
             launcher,
-            container: None,
+            container: workload.container,
             ci: self.settings.ci.clone(),
             listen: Vec::new(),
             baseline: None::<Baseline>,

@@ -18,3 +18,4 @@ pub mod recipe;
 pub mod samples;
 pub mod unwrap;
 mod words;
+pub mod workload;

@@ -72,6 +72,9 @@ pub struct Update {
     /// Whether it ran before picket did.
     #[serde(default)]
     pub seeded: bool,
+    /// The container it runs in, with the names that are known by now.
+    #[serde(default)]
+    pub container: Option<Container>,
 }
 
 /// The recipe behind a detection.
@@ -221,6 +224,15 @@ pub struct Launcher {
     pub kind: LauncherKind,
     /// Which one, in words.
     pub detail: String,
+    /// The systemd unit that it belongs to.
+    #[serde(default)]
+    pub unit: Option<String>,
+    /// The terminal that it is on.
+    #[serde(default)]
+    pub tty: Option<String>,
+    /// The script or job that a package manager, a pipeline or a scheduler ran.
+    #[serde(default)]
+    pub script: Option<String>,
 }
 
 /// Kinds of launchers.
@@ -247,15 +259,36 @@ pub enum LauncherKind {
     Other,
 }
 
-/// A container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A container. What it is comes from the path of its cgroup; names come later, where a runtime
+/// tells them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
-    /// Id.
+    /// Id: 64 hexadecimal digits, or the name that its engine calls it by.
     pub id: String,
-    /// Engine.
+    /// Engine: `docker`, `containerd`, `cri-o`, `podman`, `lxc`, `systemd-nspawn`, `buildkit`,
+    /// `garden`, or `unknown`.
     pub runtime: String,
     /// Pod, in Kubernetes.
     pub pod_uid: Option<String>,
+    /// The containers that it is in, outermost first, each with engine and id.
+    #[serde(default)]
+    pub outer: Vec<String>,
+    /// The container, the user's own units or the unit that its cgroup is below, where others than
+    /// the system's engines make cgroups: they could have made its id up.
+    #[serde(default)]
+    pub claimed_below: Option<String>,
+    /// Image, as its engine was asked for it.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its pod's name.
+    #[serde(default)]
+    pub pod_name: Option<String>,
+    /// Its pod's namespace.
+    #[serde(default)]
+    pub pod_namespace: Option<String>,
 }
 
 /// A pipeline.

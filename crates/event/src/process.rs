@@ -34,8 +34,21 @@ pub struct Process {
     pub session: u32,
     /// Whether it has a controlling terminal.
     pub tty: bool,
+    /// The terminal's name, `pts/3`, where known.
+    #[serde(default)]
+    pub tty_name: Option<String>,
     /// Cgroup (version 2) id.
     pub cgroup: u64,
+    /// The cgroup's path, as the whole machine sees it: of version 2, or, where that says nothing
+    /// (`/`), of version 1.
+    #[serde(default)]
+    pub cgroup_path: Option<String>,
+    /// The path in version 1, where version 2 says something else.
+    #[serde(default)]
+    pub cgroup_v1_path: Option<String>,
+    /// Whether a path was deeper than what was taken: names at its end are missing.
+    #[serde(default)]
+    pub cgroup_path_truncated: bool,
     /// Namespaces it lives in.
     pub namespaces: Namespaces,
     /// The kernel's short name for it; for display only, anyone can change it.

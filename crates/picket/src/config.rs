@@ -48,6 +48,13 @@ pub(crate) struct Config {
     /// How often a canary proves that the hooks work, in seconds, at most 86400; 0 for only at the
     /// start, on SIGHUP and after losses.
     pub(crate) canary_seconds: u32,
+    /// Whether the names of containers, their images and pods are asked for.
+    pub(crate) runtime_names: bool,
+    /// Sockets of engines that speak as docker does.
+    pub(crate) runtime_sockets: Vec<PathBuf>,
+    /// Directories where engines keep what they know of their containers: the tasks of containerd,
+    /// the storage of podman and CRI-O.
+    pub(crate) runtime_directories: Vec<PathBuf>,
 }
 
 /// Where this runs, as it can be configured.
@@ -76,8 +83,20 @@ impl Default for Config {
             user: None,
             sandbox: true,
             canary_seconds: 180,
+            runtime_names: true,
+            runtime_sockets: paths(&["/var/run/docker.sock", "/run/podman/podman.sock"]),
+            runtime_directories: paths(&[
+                "/run/containerd/io.containerd.runtime.v2.task",
+                "/run/k3s/containerd/io.containerd.runtime.v2.task",
+                "/run/containers/storage",
+                "/var/lib/containers/storage",
+            ]),
         }
     }
+}
+
+fn paths(paths: &[&str]) -> Vec<PathBuf> {
+    paths.iter().map(PathBuf::from).collect()
 }
 
 impl Config {

@@ -13,6 +13,7 @@ mod escape;
 mod examine;
 mod home;
 mod host;
+mod names;
 mod package;
 mod pipeline;
 mod privilege;

@@ -20,6 +20,7 @@ use crate::coverage::{Measure, Watch};
 use crate::examine::Examiner;
 use crate::examine::queue::{Arrived, Found, Queue};
 use crate::host;
+use crate::names::Names;
 use crate::privilege;
 use crate::ready::Ready;
 use crate::seeded::Seeded;
@@ -61,6 +62,7 @@ struct Pipeline<'p> {
     sink: Sink,
     signals: Signals,
     users: Users,
+    names: Names,
     host: String,
     plan: Plan,
     /// The end was asked for.
@@ -116,6 +118,7 @@ pub(crate) fn run(
         sink,
         signals,
         users: Users::default(),
+        names: Names::start(config)?,
         host: config.host.clone().unwrap_or_else(host::name),
         plan,
         ending: false,
@@ -263,6 +266,7 @@ impl Pipeline<'_> {
                 self.deliver(arrived)?;
             }
         }
+        self.tell_names();
         self.look_at_canary(reads && self.reader.caught_up())?;
         Ok(count)
     }
@@ -277,6 +281,17 @@ impl Pipeline<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Says what containers are called, where that is known by now.
+    fn tell_names(&mut self) {
+        while let Some(named) = self.names.told() {
+            let time = self.probe.clock().stamp(Clock::boot_ns());
+            let host = self.host.clone();
+            for record in self.engine.named(&host, time, named.key, &named.container) {
+                self.sink.send(Item { record, boot_ns: None }, PATIENCE);
+            }
+        }
     }
 
     fn deliver(&mut self, arrived: Arrived) -> Result<()> {
@@ -337,6 +352,7 @@ impl Pipeline<'_> {
         let mut full = false;
         if self.plan.detections {
             for record in self.engine.on(&event) {
+                self.names.ask(&record);
                 full |= self.sink.send(Item { record, boot_ns }, long) == Room::Full;
             }
         }

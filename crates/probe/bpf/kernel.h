@@ -91,7 +91,9 @@ struct pid {
 	struct upid numbers[1];
 };
 
-struct tty_struct;
+struct tty_struct {
+	char name[64];
+};
 
 typedef struct {
 	int counter;
@@ -205,6 +207,8 @@ struct linux_binprm {
 	const char *interp;
 };
 
+struct css_set;
+
 struct task_struct {
 	pid_t pid;
 	pid_t tgid;
@@ -218,6 +222,7 @@ struct task_struct {
 	struct fs_struct *fs;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
+	struct css_set *cgroups;
 };
 
 struct in6_addr {
@@ -241,10 +246,51 @@ struct sock_common {
 
 struct kernfs_node {
 	__u64 id;
+	const char *name;
+};
+
+struct kernfs_node___before_6_15 {
+	struct kernfs_node *parent;
+};
+
+struct kernfs_node___since_6_15 {
+	struct kernfs_node *__parent;
+};
+
+struct cgroup_root {
+	char name[64];
 };
 
 struct cgroup {
 	struct kernfs_node *kn;
+	struct cgroup_root *root;
+};
+
+/* Numbers differ between kernels, and not every kernel has all. */
+enum cgroup_subsys_id {
+	memory_cgrp_id = 1,
+	devices_cgrp_id = 2,
+	pids_cgrp_id = 3,
+};
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+};
+
+struct list_head {
+	struct list_head *next;
+};
+
+/* The cgroups of a process, one in each hierarchy. */
+struct css_set {
+	struct cgroup_subsys_state *subsys[1];
+	struct cgroup *dfl_cgrp;
+	struct list_head cgrp_links;
+};
+
+struct cgrp_cset_link {
+	struct cgroup *cgrp;
+	struct list_head cgrp_link;
 };
 
 struct sock_cgroup_data {

@@ -8,6 +8,7 @@
 
 #include "maps.h"
 #include "tail.h"
+#include "cgroup.h"
 #include "lineage.h"
 #include "suspect.h"
 

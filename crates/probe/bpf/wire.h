@@ -15,15 +15,19 @@
 #define THIN_LEN 1024 /* bytes of the tail in a thin record, */
 #define THIN_ARGS 256 /* and of the arguments in it */
 #define DEEPEST 64    /* path components that are followed */
+#define CGROUP_LEVELS 20 /* names of a cgroup's path that are taken, the root's side first */
+#define CGROUP_NAME 160	 /* and bytes of each, with a NUL: the names of engines are shorter */
+#define TTY_LEN 64
 #define IMAGE_NAME 32
 #define IMAGE_PATH 128
 #define IMAGE_ARGS 128
 
 /* The tail holds, one after the other: the file's path, what was asked for, the interpreter, the
- * arguments, the working directory. A path is its components from the last to the first, each
- * ended by a NUL. What tells what it is comes first: a thin record is the beginning of a full one.
- */
-#define TAIL_LEN (2 * (PATH_LEN + NAME_LEN) + 2 * PATH_LEN + ARGS_LEN)
+ * arguments, the working directory, the cgroup (version 2, then version 1), the terminal's name. A
+ * path is its components from the last to the first, each ended by a NUL. What tells what it is
+ * comes first: a thin record is the beginning of a full one. */
+#define PLACE_LEN (2 * CGROUP_LEVELS * CGROUP_NAME + TTY_LEN)
+#define TAIL_LEN (2 * (PATH_LEN + NAME_LEN) + 2 * PATH_LEN + PLACE_LEN + ARGS_LEN)
 
 /* exec_head.flags */
 #define EXEC_TTY (1 << 0)
@@ -36,6 +40,7 @@
 #define EXEC_CWD_TRUNCATED (1 << 7)
 #define EXEC_OVERLAY (1 << 8)
 #define EXEC_THIN (1 << 9) /* little room was left: the fact, and what identifies it */
+#define EXEC_CGROUP_TRUNCATED (1 << 10)
 
 /* Why an execution crossed; exec_head.why */
 #define WHY_EVERYTHING 0
@@ -133,6 +138,10 @@ struct exec_head {
 	__u32 path_len;
 	__u32 asked_len;
 	__u32 interpreter_len;
+	__u32 cgroup_len;
+	__u32 cgroup_v1_len;
+	__u32 tty_len;
+	__u32 cgroup_depth; /* of use while the record is put together */
 	__u32 args_len;
 	__u32 cwd_len;
 	__u32 tail_len;

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use event::{Exec, Executable, FileId, Listen, Listener, Namespaces, Process, ProcessKey, Stamp};
 
 use crate::clock::Clock;
+use crate::place;
 use crate::procfs::ARGS_LEN;
 use crate::skel::types;
 
@@ -20,6 +21,7 @@ const EXEC_PATH_TRUNCATED: u32 = 1 << 6;
 const EXEC_CWD_TRUNCATED: u32 = 1 << 7;
 const EXEC_OVERLAY: u32 = 1 << 8;
 const EXEC_THIN: u32 = 1 << 9;
+const EXEC_CGROUP_TRUNCATED: u32 = 1 << 10;
 const WHY_UNKNOWN: u32 = 3;
 const AF_INET6: u16 = 10;
 
@@ -105,6 +107,8 @@ pub(crate) fn exec(bytes: &[u8], rest: &[u8], clock: &Clock) -> Option<Decoded> 
     let interpreter = take(head.interpreter_len)?;
     let args = take(head.args_len)?;
     let cwd = take(head.cwd_len)?;
+    let (cgroup, cgroup_v1) = (take(head.cgroup_len)?, take(head.cgroup_v1_len)?);
+    let tty = take(head.tty_len)?;
     // Of a record that was thinned after its pieces were sent, a part in the middle is missing.
     let rest = if head.flags & EXEC_THIN == 0 { rest } else { &[] };
     let args = [args, rest].concat();
@@ -123,6 +127,8 @@ pub(crate) fn exec(bytes: &[u8], rest: &[u8], clock: &Clock) -> Option<Decoded> 
         .saturating_mul(1_000_000_000)
         .saturating_add(i64::from(head.file.changed_nsec));
     let key = ProcessKey { pid: head.pid, start_boot_ns: head.start };
+    let (cgroup_path, cgroup_v1_path) =
+        place::cgroups(path_text(cgroup, false), path_text(cgroup_v1, false));
     let exec = Exec {
         time: clock.stamp(head.boot_ns),
         seq: head.seq,
@@ -139,7 +145,11 @@ pub(crate) fn exec(bytes: &[u8], rest: &[u8], clock: &Clock) -> Option<Decoded> 
             gid: head.gid,
             session: head.session,
             tty: has(EXEC_TTY),
+            tty_name: place::tty(&first_text(tty)),
             cgroup: head.cgroup,
+            cgroup_path,
+            cgroup_v1_path,
+            cgroup_path_truncated: has(EXEC_CGROUP_TRUNCATED),
             namespaces: Namespaces {
                 mnt: head.mnt_ns,
                 pid: head.pid_ns,

@@ -30,11 +30,11 @@ pub fn image(bytes: &[u8]) -> Option<(Option<String>, Vec<String>)> {
     decode::read::<types::image>(bytes).map(|image| lineage::told(&image, false))
 }
 
-/// An execution as the kernel writes it, from its path, working directory, what was asked for,
-/// interpreter, arguments.
-pub fn exec_record(flags: u32, tail: [&[u8]; 5]) -> Vec<u8> {
+/// An execution as the kernel writes it. The tail: path, working directory, what was asked for,
+/// interpreter, cgroup, cgroup of version 1, terminal, arguments.
+pub fn exec_record(flags: u32, tail: [&[u8]; 8]) -> Vec<u8> {
     let len = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX);
-    let [path, cwd, asked, interpreter, args] = tail.map(len);
+    let [path, cwd, asked, interpreter, cgroup, cgroup_v1, tty, args] = tail.map(len);
     let head = types::exec_head {
         flags,
         pid: 4711,
@@ -44,12 +44,16 @@ pub fn exec_record(flags: u32, tail: [&[u8]; 5]) -> Vec<u8> {
         cwd_len: cwd,
         asked_len: asked,
         interpreter_len: interpreter,
+        cgroup_len: cgroup,
+        cgroup_v1_len: cgroup_v1,
+        tty_len: tty,
         args_len: args,
         ..Default::default()
     };
     let mut record = decode::bytes_of(&head).to_vec();
-    let [path, cwd, asked, interpreter, args] = tail;
-    [path, asked, interpreter, args, cwd].iter().for_each(|part| record.extend_from_slice(part));
+    let [path, cwd, asked, interpreter, cgroup, cgroup_v1, tty, args] = tail;
+    let parts = [path, asked, interpreter, args, cwd, cgroup, cgroup_v1, tty];
+    parts.iter().for_each(|part| record.extend_from_slice(part));
     record
 }
 

@@ -19,6 +19,7 @@ mod kernel;
 mod lineage;
 mod listening;
 pub mod pinned;
+mod place;
 mod procfs;
 mod reader;
 mod recover;

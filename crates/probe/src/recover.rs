@@ -9,7 +9,7 @@ use rustix::fs::{major, minor};
 
 use crate::home::proc;
 use crate::lineage::Memory;
-use crate::{Probe, cgroup, decode, filter, procfs};
+use crate::{Probe, cgroup, decode, filter, place, procfs};
 
 // Fields of /proc/PID/stat, as proc(5) numbers them.
 const PPID: usize = 4;
@@ -91,6 +91,7 @@ fn living(key: ProcessKey) -> Option<(Process, FileId)> {
     let number = |field| procfs::stat(pid, field)?.try_into().ok();
     let args = procfs::cmdline(pid)?;
     let cut = args.len() as u64 >= procfs::ARGS_LEN;
+    let (cgroup_path, cgroup_v1_path) = place::of(pid);
     let process = Process {
         pid,
         ppid: number(PPID)?,
@@ -98,6 +99,9 @@ fn living(key: ProcessKey) -> Option<(Process, FileId)> {
         gid: procfs::real_id(pid, "Gid")?,
         session: number(SESSION).unwrap_or_default(),
         tty: procfs::stat(pid, TTY).is_some_and(|tty| tty != 0),
+        tty_name: procfs::stat(pid, TTY).and_then(place::tty_of_number),
+        cgroup_path,
+        cgroup_v1_path,
         cgroup: cgroup::id_of(pid).unwrap_or_default(),
         namespaces: Namespaces {
             mnt: procfs::namespace(pid, "mnt"),

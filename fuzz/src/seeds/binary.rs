@@ -174,36 +174,47 @@ pub(super) fn wire() -> Seeds {
     let mut add = |name: &str, kind: u8, record: Vec<u8>| {
         seeds.add(name, [vec![kind], record].concat());
     };
-    let tail: [&[u8]; 5] =
-        [b"nginx\0sbin\0usr\0", b"srv\0", b"/usr/sbin/nginx\0", b"", b"nginx\0-g\0daemon off;\0"];
-    for flag in 0..10 {
+    let args = b"nginx\0-g\0daemon off;\0";
+    let place: [&[u8]; 3] = [b"nginx.service\0system.slice\0", b"docker\0", b"pts3\0"];
+    let with = |[path, cwd, asked, interpreter]: [&'static [u8]; 4], args: &'static [u8]| {
+        [path, cwd, asked, interpreter, place[0], place[1], place[2], args]
+    };
+    let tail = with([b"nginx\0sbin\0usr\0", b"srv\0", b"/usr/sbin/nginx\0", b""], args);
+    for flag in 0..11 {
         add(&format!("exec-flag-{flag}"), 0, exec_record(1 << flag, tail));
     }
     add("exec", 0, exec_record(0, tail));
     add("exec-all-flags", 0, exec_record(u32::MAX, tail));
-    add("exec-empty", 0, exec_record(0, [b""; 5]));
-    add("exec-no-nul", 0, exec_record(0, [b"a"; 5]));
-    add("exec-nul-only", 0, exec_record(0, [&[0; 80]; 5]));
-    add("exec-no-text", 0, exec_record(0, [&[0xff; 90], b"\xc3", b"\xe2\x82\0", b"", &[0xfe; 90]]));
+    add("exec-empty", 0, exec_record(0, [b""; 8]));
+    add("exec-no-nul", 0, exec_record(0, [b"a"; 8]));
+    add("exec-nul-only", 0, exec_record(0, [&[0; 80]; 8]));
+    add(
+        "exec-no-text",
+        0,
+        exec_record(0, with([&[0xff; 90], b"\xc3", b"\xe2\x82\0", b""], &[0xfe; 90])),
+    );
     let deep = b"d\0".repeat(64);
     let long = vec![b'a'; 8192];
-    add("exec-long", 0, exec_record(1 << 4, [&deep, &deep, b"./x\0", b"/bin/sh\0", &long]));
-    add("exec-script", 0, exec_record(1 << 3, [tail[0], tail[1], tail[2], b"/bin/sh\0", tail[4]]));
+    let long: [&[u8]; 8] =
+        [&deep, &deep, b"./x\0", b"/bin/sh\0", &deep[..40], &deep[..40], b"tty1\0", &long];
+    add("exec-long", 0, exec_record(1 << 4 | 1 << 9, long));
+    let script = with([tail[0], tail[1], tail[2], b"/bin/sh\0"], args);
+    add("exec-script", 0, exec_record(1 << 3, script));
     let whole = exec_record(0, tail);
     for cut in [0, 1, 8, 100, 150, 200, 220, whole.len() - 1] {
         add(&format!("exec-cut-{cut}"), 0, whole[..cut].to_vec());
     }
-    let head = exec_record(0, [b""; 5]);
-    // The lengths stand before the length of the tail and the name.
-    for at in 0..5 {
-        let place = head.len() - 16 - 4 * (6 - at);
+    let head = exec_record(0, [b""; 8]);
+    // The lengths stand before those of the tail and of all arguments, and the name.
+    for at in 0..9 {
+        let place = head.len() - 16 - 4 * (12 - at);
         let mut lies = whole.clone();
         lies[place..place + 4].copy_from_slice(&u32::MAX.to_le_bytes());
         add(&format!("exec-length-{at}-huge"), 0, lies);
     }
     add("exec-all-ones", 0, vec![0xff; head.len()]);
     let mut ones = vec![0xff; head.len() - 16];
-    let lengths = ones.len() - 24;
+    let lengths = ones.len() - 48;
     ones[lengths..].fill(0);
     ones.extend([b'c'; 16]);
     add("exec-numbers-all-ones", 0, ones);

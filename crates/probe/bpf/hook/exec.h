@@ -132,8 +132,8 @@ static __always_inline void make_thin(struct exec_record *r)
 	if (len < h->args_len)
 		h->flags |= EXEC_ARGS_TRUNCATED;
 	h->args_len = len;
-	h->cwd_len = 0;
-	h->flags |= EXEC_THIN | EXEC_CWD_TRUNCATED;
+	h->cwd_len = h->cgroup_len = h->cgroup_v1_len = h->tty_len = 0;
+	h->flags |= EXEC_THIN | EXEC_CWD_TRUNCATED | EXEC_CGROUP_TRUNCATED;
 	*(volatile __u32 *)&h->tail_len = THIN_LEN - left;
 }
 
@@ -260,6 +260,7 @@ static __always_inline void fill(struct exec_record *r, struct task_struct *task
 	h->interpreter_len = tail_len(r) - from;
 
 	put_args(r, task->mm);
+	h->cwd_len = h->cgroup_len = h->cgroup_v1_len = h->tty_len = 0;
 	if (thin)
 		return;
 
@@ -267,6 +268,7 @@ static __always_inline void fill(struct exec_record *r, struct task_struct *task
 	if (put_path((__u64)BPF_CORE_READ(fs, pwd.mnt), (__u64)BPF_CORE_READ(fs, pwd.dentry)))
 		h->flags |= EXEC_CWD_TRUNCATED;
 	h->cwd_len = tail_len(r) - from;
+	put_place(r, task);
 }
 
 SEC("tp_btf/sched_process_exec")

@@ -83,8 +83,34 @@ pub(crate) fn assert_process(exec: &Exec) {
     let cgroups = text(pid, "cgroup");
     let own = cgroups.lines().find_map(|l| l.strip_prefix("0::/")).unwrap();
     assert_eq!(p.cgroup, fs::metadata(cgroup2().join(own)).unwrap().ino(), "cgroup");
+    assert_place(exec, &cgroups);
     assert_file(&p.exe, &fs::metadata(format!("/proc/{pid}/exe")).unwrap());
     assert!(!exec.seeded);
+}
+
+/// Compares the paths of an execution's cgroups, and its terminal, with what `/proc` says. The tests
+/// are in the machine's own cgroup namespace.
+#[track_caller]
+pub(crate) fn assert_place(exec: &Exec, cgroups: &str) {
+    let p = &exec.process;
+    let path = |wanted: &dyn Fn(&str) -> bool| {
+        let mut fields = cgroups.lines().map(|line| line.splitn(3, ':').collect::<Vec<_>>());
+        fields.find(|f| wanted(f[1])).map_or("/", |f| f[2]).to_owned()
+    };
+    let v2 = path(&str::is_empty);
+    let controllers = ["name=systemd", "pids", "memory", "devices"];
+    let v1 = controllers.map(|wanted| path(&|of| of.split(',').any(|c| c == wanted)));
+    let v1 = v1.into_iter().find(|path| path != "/").unwrap_or_else(|| "/".to_owned());
+    let (first, second) = if v2 == "/" { (v1, None) } else { (v2.clone(), Some(v1)) };
+    let second = second.filter(|v1| v1 != "/" && *v1 != v2);
+    assert_eq!(p.cgroup_path, Some(first), "cgroup's path");
+    assert_eq!(p.cgroup_v1_path, second, "cgroup's path in version 1");
+    assert!(!p.cgroup_path_truncated);
+    let device = stat(p.pid, TTY);
+    // The majors of pseudo terminals are 136 to 143; there are no others here.
+    let number = ((device >> 8 & 0xfff).saturating_sub(136) << 8) | device & 0xff;
+    let tty = (device != 0).then(|| format!("pts/{number}"));
+    assert_eq!(p.tty_name, tty, "terminal");
 }
 
 /// Compares the paths of an execution with those of `/proc`, where the process has our root.

@@ -166,4 +166,5 @@ fn facts_agree(found: &Exec) {
     assert_eq!(u64::from(p.session), facts::stat(p.pid, facts::SESSION));
     assert_eq!(p.tty, facts::stat(p.pid, facts::TTY) != 0);
     assert_eq!(p.uid, facts::status(p.pid, "Uid")[0]);
+    facts::assert_place(found, &facts::text(p.pid, "cgroup"));
 }
