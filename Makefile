@@ -7,6 +7,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 PICKET := target/release/picket
 
 .PHONY: help run build test check unit it flood fuzz fuzz-check fuzz-seeds bench evasion corpus docs man fmt clean setup setup-test
+.PHONY: help run build test check unit it fuzz fuzz-check fuzz-seeds bench bench-smoke evasion corpus docs man fmt clean setup setup-test
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -49,6 +50,14 @@ flood: setup-test ## the flood tests in full size (make test: in short); takes t
 bench: build ## measure, and write docs/figures.md (about 15 minutes)
 	bench/setup.sh
 	cargo run --release --locked -p picket-bench
+# Rounds of each work load, growth included; unset, each has its own number.
+BENCH_ROUNDS ?=
+BENCH = bench/setup.sh && cargo run --release --locked -p picket-bench --
+bench: build ## measure, and write docs/figures.md (20 to 25 minutes; BENCH_ROUNDS=N)
+	$(BENCH) $(if $(BENCH_ROUNDS),--rounds $(BENCH_ROUNDS))
+
+bench-smoke: build ## prove that every part of the bench works (about 2 minutes), write nothing
+	$(BENCH) --quick
 
 evasion: setup-test ## run the evasion matrix, write docs/figures.md
 	scripts/test-servers-setup.sh

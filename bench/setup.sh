@@ -1,45 +1,105 @@
 #!/bin/sh
-# Installs what the bench compares picket with: execsnoop (libbpf-tools) and auditd.
-# Does nothing where both are there. Does not start auditd, and does not let the package start it.
+# Installs what the bench needs beside picket, and says so:
+# - the tools that it compares picket with: execsnoop (libbpf-tools), bpftrace, auditd, laurel;
+# - nettle's sources, unpacked below target/bench, which it configures and compiles.
+# Does nothing where all is there. Starts no daemon, and does not let a package start one.
 set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$root/target/bench
+source=nettle
 
 say() { echo "bench/setup.sh: $*" >&2; }
 
-packages=
-[ -x /usr/sbin/execsnoop ] || packages="$packages libbpf-tools"
-[ -x /usr/sbin/auditd ] || packages="$packages auditd"
-if [ -z "$packages" ]; then
-    say "execsnoop and auditd are installed"
-    exit 0
-fi
-if ! command -v apt-get >/dev/null; then
-    say "no apt-get here: install$packages by other means, or their rows stay \"not measured\""
-    exit 0
-fi
-if [ "$(id -u)" != 0 ]; then
-    say "not root: run sudo apt-get install$packages, or their rows stay \"not measured\""
-    exit 0
-fi
+missing() {
+    [ -x /usr/sbin/execsnoop ] || echo libbpf-tools
+    [ -x /usr/sbin/execsnoop.bt ] || echo bpftrace
+    [ -x /usr/sbin/auditd ] || echo auditd
+    [ -x /usr/sbin/laurel ] || echo laurel
+    command -v gcc >/dev/null || echo gcc
+    command -v make >/dev/null || echo make
+}
 
-# A policy that says 101 keeps packages from starting their daemons.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-    trap 'rm -f "$policy"' EXIT
-    trap 'exit 1' INT TERM
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
-fi
-
-say "installing$packages"
-apt-get update -qq
-# shellcheck disable=SC2086 # a list of words
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >&2
-
-case "$packages" in
-*auditd*)
-    if [ -d /run/systemd/system ]; then
-        say "auditd was installed for measuring only: systemctl disable auditd"
-        systemctl disable auditd >&2
+install_tools() {
+    packages=$(missing | tr '\n' ' ')
+    if [ -z "$packages" ]; then
+        say "the tools to compare with are installed"
+        return
     fi
-    ;;
-esac
+    if [ "$(id -u)" != 0 ]; then
+        say "not root: run sudo apt-get install $packages, or their rows stay \"not measured\""
+        return
+    fi
+    # A policy that says 101 keeps packages from starting their daemons.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        trap 'exit 1' INT TERM
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    say "installing $packages"
+    apt-get update -qq
+    for package in $packages; do
+        # One by one: not every release has all of them.
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            -o DPkg::Lock::Timeout=300 "$package" >&2 ||
+            say "cannot install $package: its rows stay \"not measured\""
+    done
+    case " $packages" in
+    *" auditd "*)
+        if [ -d /run/systemd/system ]; then
+            say "auditd was installed for measuring only: systemctl disable auditd"
+            systemctl disable auditd >&2
+        fi
+        ;;
+    esac
+}
+
+# apt with lists of its own, from the places that this machine uses anyway, for sources only.
+fetch_source() {
+    if [ -x "$work/$source/configure" ]; then
+        say "the sources of $source are in target/bench"
+        return
+    fi
+    say "fetching the sources of $source into target/bench"
+    rm -rf "$work"
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/parts" "$work/unpack"
+    for list in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+        [ ! -f "$list" ] || sed -n 's/^deb /deb-src /p' "$list" >"$work/parts/$(basename "$list" .list).list"
+    done
+    for list in /etc/apt/sources.list.d/*.sources; do
+        [ ! -f "$list" ] || sed 's/^Types:.*/Types: deb-src/' "$list" >"$work/parts/$(basename "$list")"
+    done
+    cat >"$work/apt.conf" <<END
+Dir::Etc::sourcelist "/dev/null";
+Dir::Etc::sourceparts "$work/parts";
+Dir::State::lists "$work/lists";
+Dir::Cache "$work/cache";
+APT::Sandbox::User "root";
+Acquire::Retries "3";
+END
+    (
+        export APT_CONFIG="$work/apt.conf"
+        apt-get update -qq
+        cd "$work/unpack"
+        apt-get source -qq --download-only --tar-only "$source" >&2
+        for archive in ./*.orig.tar.*; do
+            case "$archive" in *.asc) ;; *) tar -xf "$archive" ;; esac
+        done
+    ) || say "that failed: nothing is compiled or configured, and those rows stay \"not measured\""
+    for configure in "$work"/unpack/*/configure; do
+        [ -x "$configure" ] || continue
+        tree=$(dirname "$configure")
+        basename "$tree" >"$tree/picket-bench.version"
+        mv "$tree" "$work/$source"
+    done
+    rm -rf "$work/unpack" "$work/cache" "$work/lists" "$work/parts" "$work/apt.conf"
+}
+
+if ! command -v apt-get >/dev/null; then
+    say "no apt-get here: install by other means, or their rows stay \"not measured\": $(missing | tr '\n' ' ')"
+    exit 0
+fi
+install_tools
+fetch_source

@@ -53,16 +53,18 @@ impl Source for Bytes {
     }
 }
 
+/// A file to be read.
+pub(crate) fn open(path: &Path) -> Result<impl Source + use<>> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let len = file.metadata()?.len();
+    Ok(Bytes(file, len))
+}
+
 pub(crate) fn measure(picket: &Picket, scratch: &Scratch, times: u32) -> Result<Reading> {
-    let catalogue = catalogue()?;
+    let catalogue = catalogue(None)?;
     let servers = catalogue.servers.iter().filter(|s| s.content.is_some()).count();
     let scanner = Scanner::new(&catalogue);
     let (program, program_bytes) = largest_program()?;
-    let open = |path: &Path| -> Result<Bytes> {
-        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let len = file.metadata()?.len();
-        Ok(Bytes(file, len))
-    };
     let mut source = open(&program)?;
     scanner.scan(&mut source); // into the page cache
     let mut rates = Vec::new();
@@ -94,7 +96,7 @@ pub(crate) fn measure(picket: &Picket, scratch: &Scratch, times: u32) -> Result<
 }
 
 #[expect(clippy::cast_precision_loss, reason = "bytes of a file")]
-fn rate(bytes: u64, begin: Instant) -> f64 {
+pub(crate) fn rate(bytes: u64, begin: Instant) -> f64 {
     bytes as f64 / begin.elapsed().as_secs_f64()
 }
 
@@ -111,10 +113,10 @@ fn memory(times: u32) -> Vec<f64> {
         .collect()
 }
 
-/// The catalogue of this repository.
-fn catalogue() -> Result<Catalogue> {
+/// The catalogue of this repository, and a further file of it.
+pub(crate) fn catalogue(further: Option<(String, String)>) -> Result<Catalogue> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../catalogue");
-    let mut files = Vec::new();
+    let mut files: Vec<_> = further.into_iter().collect();
     for entry in fs::read_dir(&dir).context("cannot list the catalogue")? {
         let path = entry?.path();
         files.push((path.display().to_string(), fs::read_to_string(&path)?));
@@ -126,7 +128,7 @@ fn catalogue() -> Result<Catalogue> {
 }
 
 /// The largest program of this machine: large ones take long.
-fn largest_program() -> Result<(PathBuf, u64)> {
+pub(crate) fn largest_program() -> Result<(PathBuf, u64)> {
     let mut largest = (PathBuf::new(), 0);
     for dir in ["/usr/bin", "/usr/sbin", "/usr/local/bin"] {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {

@@ -1,154 +1,176 @@
-//! The same storm under each tool in turn: what does each add?
+//! The same work under each tool in turn: what does each add?
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
 use crate::coverage::Coverage;
-use crate::scratch::Scratch;
+use crate::procfs::{self, Footprint};
 use crate::stats::Sample;
-use crate::storm::{self, Length, Took};
-use crate::tool::Tool;
-use crate::{interrupt, procfs, progress};
+use crate::tool::{Report, Tool, Wanted};
+use crate::work::{Took, Work};
+use crate::{interrupt, progress};
 
-/// Before a storm, so that a tool's start is over, and after it, so that its work is done.
-const SETTLE: Duration = Duration::from_millis(150);
-
-/// A tool in the contest, or why it is not in it.
+/// A tool in the contests, or why it is not in them.
 pub(crate) struct Contestant {
     pub(crate) name: &'static str,
     pub(crate) tool: Result<Box<dyn Tool>>,
-    runs: Vec<Run>,
 }
 
-/// One storm under one tool.
+/// One piece of work under one tool.
 #[derive(Debug, Clone, Default)]
 struct Run {
+    round: u32,
     took: Took,
     /// CPU time of the tool's own processes.
     own: Duration,
-    /// Executions while it ran, those before the storm included.
-    executed: u64,
-    coverage: Option<Coverage>,
+    memory: Footprint,
+    report: Report,
 }
 
-/// What came out for one tool.
+impl Run {
+    fn cpu(&self) -> f64 {
+        (self.took.cpu + self.own).as_secs_f64()
+    }
+}
+
+/// A work load and what came out for each tool.
+#[derive(Debug, Clone)]
+pub(crate) struct Contest {
+    pub(crate) work: Work,
+    pub(crate) standings: Vec<Standing>,
+}
+
+impl Contest {
+    /// What came out for one tool, if it was measured.
+    pub(crate) fn standing(&self, name: &str) -> Option<&Standing> {
+        self.standings.iter().find(|one| one.name == name && one.not_measured.is_none())
+    }
+}
+
+/// What came out for one tool. Everything against none is against the same round without a tool.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Standing {
     pub(crate) name: &'static str,
-    /// Time on the clock against that of the same round without a tool.
+    /// Time on the clock against none.
     pub(crate) ratios: Sample,
-    /// CPU time of all storms and of the tool, against that of all storms without a tool.
-    pub(crate) cpu_ratio: f64,
-    /// How far off that may be, with 95 % confidence, because CPU time is told in ticks.
-    pub(crate) cpu_error: f64,
-    /// Microseconds for an execution.
-    pub(crate) micros: Sample,
-    /// CPU seconds of the tool's own processes for 100,000 executions.
-    pub(crate) own_cpu: f64,
-    /// Executions that were timed.
-    pub(crate) execs: u64,
-    /// Executions while it ran.
+    /// CPU time, the tool's included, against none.
+    pub(crate) cpu_ratios: Sample,
+    /// CPU seconds that it adds for 100,000 executions, wherever: in the work's system calls or
+    /// in processes of its own.
+    pub(crate) added: Sample,
+    /// CPU seconds of its own processes for 100,000 executions.
+    pub(crate) own: Sample,
+    /// Seconds on the clock.
+    pub(crate) seconds: Sample,
+    /// The largest of all runs.
+    pub(crate) memory: Footprint,
+    /// Executions of all runs, as far as they are counted; those of the warm-ups included.
     pub(crate) executed: u64,
-    /// Of all storms together.
+    /// In the tool's records.
+    pub(crate) recorded: Option<u64>,
+    /// In no record, summed over the runs that recorded too few.
+    pub(crate) missed: u64,
+    /// What it says itself that it lost.
+    pub(crate) lost: u64,
+    /// picket's, of all runs together.
     pub(crate) coverage: Option<Coverage>,
     /// Why it was not measured.
     pub(crate) not_measured: Option<String>,
 }
 
-impl Standing {
-    /// Where the ratio of CPU times lies with 95 % confidence.
-    pub(crate) fn cpu_interval(&self) -> (f64, f64) {
-        (self.cpu_ratio - self.cpu_error, self.cpu_ratio + self.cpu_error)
-    }
-}
-
 impl Contestant {
     pub(crate) fn new(name: &'static str, tool: Result<Box<dyn Tool>>) -> Self {
-        Self { name, tool, runs: Vec::new() }
+        Self { name, tool }
     }
 }
 
-/// Runs `rounds` rounds of one storm under each tool. The first contestant
-/// is the one without a tool, and each round begins with another one.
-pub(crate) fn run(
-    contestants: &mut [Contestant],
-    scratch: &Scratch,
-    rounds: u32,
-    length: Length,
-) -> Result<Vec<Standing>> {
+/// Runs `rounds` rounds of the work under each tool, each round beginning with another one. The
+/// first contestant is the one without a tool, the second is picket; the others take part in
+/// every second round, which is enough for what they add.
+pub(crate) fn run(contestants: &mut [Contestant], work: &Work, rounds: u32) -> Result<Contest> {
+    let mut runs: Vec<Vec<Run>> = vec![Vec::new(); contestants.len()];
     for round in 0..rounds {
-        progress(&format!("storms: round {} of {rounds}", round + 1));
-        let first = round as usize % contestants.len();
-        for turn in 0..contestants.len() {
-            let at = (first + turn) % contestants.len();
-            // The two that matter must work; a peer that fails leaves the contest.
-            let must = at < 2;
-            one_run(&mut contestants[at], scratch, length).or_else(|error| {
-                interrupt::check()?;
-                ensure!(!must, error);
-                contestants[at].tool = Err(error);
-                Ok(())
-            })?;
+        progress(&format!("{}: round {} of {rounds}", work.name, round + 1));
+        let takes_part = if round % 2 == 0 { contestants.len() } else { 2 };
+        for turn in 0..takes_part {
+            let at = (round as usize / 2 + turn) % takes_part;
+            let one = &mut contestants[at];
+            let Ok(tool) = &one.tool else { continue };
+            match one_run(tool.as_ref(), work, round) {
+                Ok(run) => runs[at].push(run),
+                Err(error) => {
+                    interrupt::check()?;
+                    // The two that matter must work; a peer that fails leaves the contest.
+                    ensure!(at >= 2, error.context(format!("{} under {}", work.name, one.name)));
+                    progress(&format!("{} leaves: {error:#}", one.name));
+                    one.tool = Err(error);
+                }
+            }
         }
     }
-    let (none, _) = contestants.split_at(1);
-    Ok(contestants.iter().map(|one| standing(one, &none[0].runs, length.execs)).collect())
+    let standings =
+        contestants.iter().zip(&runs).map(|(one, own)| standing(one, own, &runs[0], work));
+    Ok(Contest { work: work.clone(), standings: standings.collect() })
 }
 
-fn one_run(contestant: &mut Contestant, scratch: &Scratch, length: Length) -> Result<()> {
+fn one_run(tool: &dyn Tool, work: &Work, round: u32) -> Result<Run> {
     interrupt::check()?;
-    let Ok(tool) = &contestant.tool else { return Ok(()) };
+    work.prepare()?;
     let running = tool.start()?;
-    storm::run(&scratch.benign, length.warm_up)?;
-    std::thread::sleep(SETTLE);
-    let before = running.cpu()?;
-    let took = storm::run(&scratch.benign, length.execs)?;
-    std::thread::sleep(SETTLE);
-    let own = running.cpu()?.saturating_sub(before);
-    let coverage = running.stop()?;
-    let executed = u64::from(length.warm_up) + u64::from(length.execs);
-    contestant.runs.push(Run { took, own, executed, coverage });
-    Ok(())
+    work.warm()?;
+    let before = procfs::all_at_rest(&running.pids())?;
+    let took = work.measured()?;
+    // What it does afterwards is its work, too.
+    let own = procfs::all_at_rest(&running.pids())?.saturating_sub(before);
+    let memory = running.footprint()?;
+    let wanted = work.program.clone().map_or(Wanted::All, Wanted::Program);
+    let report = running.stop(&wanted)?;
+    Ok(Run { round, took, own, memory, report })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "some 100,000")]
-fn standing(one: &Contestant, none: &[Run], execs: u32) -> Standing {
+fn standing(one: &Contestant, runs: &[Run], none: &[Run], work: &Work) -> Standing {
     let not_measured = one.tool.as_ref().err().map(|error| format!("{error:#}"));
     if not_measured.is_some() {
         return Standing { name: one.name, not_measured, ..Standing::default() };
     }
-    let seconds = |run: &Run| run.took.wall.as_secs_f64();
-    let cpu = |runs: &[Run]| runs.iter().map(|run| run.took.cpu).sum::<Duration>().as_secs_f64();
-    let total = one.runs.len() as u64 * u64::from(execs);
-    let own: Duration = one.runs.iter().map(|run| run.own).sum();
-    let ratios = one.runs.iter().zip(none).map(|(run, none)| seconds(run) / seconds(none));
-    // Two standard deviations, of two sums.
-    let scatter = 2.0 * (2.0 * one.runs.len() as f64).sqrt() * procfs::OWN_CPU_SCATTER;
-    let micros = one.runs.iter().map(|run| seconds(run) * 1e6 / f64::from(execs));
-    let own_cpu = own.as_secs_f64() * 1e5 / total as f64;
+    let pairs = || {
+        let same = |run: &Run| none.iter().find(|other| other.round == run.round);
+        runs.iter().filter_map(move |run| Some((run, same(run)?)))
+    };
+    let sample = |of: &dyn Fn(&Run, &Run) -> f64| {
+        Sample::new(pairs().map(|(run, none)| of(run, none)).collect())
+    };
+    let per_100k = 1e5 / work.execs as f64;
+    let known = work.execs + work.before;
+    let missed = runs.iter().filter_map(|r| Some(known.saturating_sub(r.report.recorded?)));
     Standing {
         name: one.name,
-        ratios: Sample::new(ratios.collect()),
-        cpu_ratio: (cpu(&one.runs) + own.as_secs_f64()) / cpu(none),
-        cpu_error: scatter / cpu(none),
-        micros: Sample::new(micros.collect()),
-        own_cpu,
-        execs: total,
-        executed: one.runs.iter().map(|run| run.executed).sum(),
-        coverage: together(&one.runs),
+        ratios: sample(&|run, none| run.took.wall.as_secs_f64() / none.took.wall.as_secs_f64()),
+        cpu_ratios: sample(&|run, none| run.cpu() / none.cpu()),
+        added: sample(&|run, none| (run.cpu() - none.cpu()) * per_100k),
+        own: sample(&|run, _| run.own.as_secs_f64() * per_100k),
+        seconds: sample(&|run, _| run.took.wall.as_secs_f64()),
+        memory: runs.iter().fold(Footprint::default(), |most, run| most.max(run.memory)),
+        executed: runs.len() as u64 * known,
+        recorded: runs.iter().map(|run| run.report.recorded).sum(),
+        missed: missed.sum(),
+        lost: runs.iter().map(|run| run.report.lost).sum(),
+        coverage: together(runs),
         not_measured: None,
     }
 }
 
 /// Sums of what the coverage records say; the worst state.
 fn together(runs: &[Run]) -> Option<Coverage> {
-    let all: Vec<&Coverage> = runs.iter().filter_map(|run| run.coverage.as_ref()).collect();
+    let all: Vec<&Coverage> = runs.iter().filter_map(|r| r.report.coverage.as_ref()).collect();
     let worst = all.iter().find(|c| c.state != "full").or(all.first())?;
     Some(Coverage {
         state: worst.state.clone(),
         seen: all.iter().map(|c| c.seen).sum(),
         crossed: all.iter().map(|c| c.crossed).sum(),
         lost: all.iter().map(|c| c.lost).sum(),
+        unread: all.iter().map(|c| c.unread).sum(),
     })
 }

@@ -1,10 +1,14 @@
 //! The goals, and whether they were met.
 
 use crate::Figures;
-use crate::contest::Standing;
+use crate::contest::{Contest, Standing};
+use crate::cost_goals::{self, with_interval};
+use crate::coverage::Coverage;
+use crate::jobs::{COMPILE, FLOOD, STORM};
 use crate::kernel::Cost;
 use crate::latency::Latency;
-use crate::loss::Burst;
+use crate::loss::{Burst, Rush};
+use crate::stats::Sample;
 
 const P99_MS: f64 = 1.0;
 const RATIO: f64 = 1.02;
@@ -42,7 +46,7 @@ impl Verdict {
     }
 
     /// Whether a value that lies between the two is at most this.
-    fn of_interval(low: f64, high: f64, most: f64) -> Self {
+    pub(crate) fn of_interval(low: f64, high: f64, most: f64) -> Self {
         if high <= most {
             Self::Met
         } else if low > most {
@@ -56,12 +60,13 @@ impl Verdict {
 /// All goals.
 pub(crate) fn all(figures: &Figures) -> Vec<Goal> {
     let mut goals = speed(figures);
+    goals.extend(cost_goals::all(figures));
     goals.extend(size(figures));
     goals.extend(truth(figures));
     goals
 }
 
-fn soft(what: &'static str, measured: String, goal: String, verdict: Verdict) -> Goal {
+pub(crate) fn soft(what: &'static str, measured: String, goal: String, verdict: Verdict) -> Goal {
     Goal { what, measured, goal, verdict, hard: false }
 }
 
@@ -81,10 +86,10 @@ fn speed(figures: &Figures) -> Vec<Goal> {
         under("execution to JSON line, p99, as picket says", own.quantile(0.99), P99_MS, "ms", 2),
         under(what, whole.quantile(0.99), P99_MS, "ms", 2),
     ];
-    if let Some(picket) = figures.standing("picket") {
+    let storm = figures.contest(STORM);
+    if let Some(picket) = storm.and_then(|storm| storm.standing("picket")) {
         goals.extend(cost(picket));
-        let execsnoop = figures.standing("execsnoop").filter(|peer| peer.not_measured.is_none());
-        goals.extend(shares(picket, execsnoop));
+        goals.extend(shares(picket, storm.and_then(|storm| storm.standing("execsnoop"))));
     }
     goals.extend(inside(figures));
     goals.extend(reading(figures));
@@ -112,22 +117,14 @@ fn reading(figures: &Figures) -> Vec<Goal> {
 
 /// What a storm costs under picket.
 fn cost(picket: &Standing) -> [Goal; 2] {
-    let goal = || format!("at most {RATIO}");
-    let row = |what, value: f64, (low, high): (f64, f64)| {
-        let measured = format!("{value:.3} ({low:.3} to {high:.3})");
-        soft(what, measured, goal(), Verdict::of_interval(low, high, RATIO))
+    let row = |what, ratios: &Sample| {
+        let (low, high) = ratios.median_interval();
+        let verdict = Verdict::of_interval(low, high, RATIO);
+        soft(what, with_interval(ratios), format!("at most {RATIO}"), verdict)
     };
     [
-        row(
-            "storm of executions, time against no tool",
-            picket.ratios.median(),
-            picket.ratios.median_interval(),
-        ),
-        row(
-            "storm of executions, CPU time against no tool",
-            picket.cpu_ratio,
-            picket.cpu_interval(),
-        ),
+        row("storm of executions, time against no tool", &picket.ratios),
+        row("storm of executions, CPU time against no tool", &picket.cpu_ratios),
     ]
 }
 
@@ -139,17 +136,12 @@ fn shares(picket: &Standing, execsnoop: Option<&Standing>) -> [Goal; 2] {
     let Some(peer) = execsnoop else {
         return [time, cpu].map(|what| soft(what, "–".into(), goal(), Verdict::NotMeasured));
     };
-    let row = |what, ours, our_interval, theirs, their_interval| {
-        let share = (ours - 1.0) / (theirs - 1.0);
-        let verdict = share_verdict(our_interval, their_interval);
+    let row = |what, ours: &Sample, theirs: &Sample| {
+        let share = (ours.median() - 1.0) / (theirs.median() - 1.0);
+        let verdict = share_verdict(ours.median_interval(), theirs.median_interval());
         soft(what, format!("{share:.2}"), goal(), verdict)
     };
-    let (ours, theirs) = (&picket.ratios, &peer.ratios);
-    let (our_median, their_median) = (ours.median(), theirs.median());
-    [
-        row(time, our_median, ours.median_interval(), their_median, theirs.median_interval()),
-        row(cpu, picket.cpu_ratio, picket.cpu_interval(), peer.cpu_ratio, peer.cpu_interval()),
-    ]
+    [row(time, &picket.ratios, &peer.ratios), row(cpu, &picket.cpu_ratios, &peer.cpu_ratios)]
 }
 
 fn share_verdict((our_low, our_high): (f64, f64), (their_low, their_high): (f64, f64)) -> Verdict {
@@ -162,12 +154,15 @@ fn share_verdict((our_low, our_high): (f64, f64), (their_low, their_high): (f64,
 }
 
 /// The same from the kernel's own statistics, which scatter far less than storms do.
+#[expect(clippy::cast_precision_loss, reason = "counts of executions")]
 fn inside(figures: &Figures) -> Vec<Goal> {
     let total = |name| figures.costs.iter().find(|cost| cost.name == name).map(Cost::total);
-    let (Some(ours), Some(none)) = (total("picket"), figures.standing("none")) else {
+    let storm = figures.contest(STORM);
+    let none = storm.and_then(|storm| Some((storm, storm.standing("none")?)));
+    let (Some(ours), Some((storm, none))) = (total("picket"), none) else {
         return Vec::new();
     };
-    let part = ours / 1e3 / none.micros.median();
+    let part = ours / 1e9 / (none.seconds.median() / storm.work.execs as f64);
     let mut goals = vec![soft(
         "eBPF time for an execution, as a part of the execution",
         format!("{part:.3}"),
@@ -207,14 +202,9 @@ fn truth(figures: &Figures) -> Vec<Goal> {
         "all, 0 lost",
         latency.detected == latency.executed && latency.lost == 0,
     )];
-    if let Some(picket) = figures.standing("picket") {
-        let coverage = picket.coverage.clone().unwrap_or_default();
-        goals.push(hard(
-            "events lost in the storms",
-            format!("{} ({} of {} executions seen)", coverage.lost, coverage.seen, picket.executed),
-            "0, all seen",
-            coverage.state == "full" && coverage.lost == 0 && coverage.seen >= picket.executed,
-        ));
+    goals.push(soft_or_silent(&figures.rush));
+    for contest in &figures.contests {
+        goals.extend(contest.standing("picket").into_iter().flat_map(|one| losses(contest, one)));
     }
     let Burst { executed, coverage } = &figures.burst;
     goals.push(hard(
@@ -227,6 +217,53 @@ fn truth(figures: &Figures) -> Vec<Goal> {
         coverage.lost > 0 && coverage.seen >= *executed && coverage.state == "degraded",
     ));
     goals
+}
+
+/// What picket lost of a work load.
+fn losses(contest: &Contest, picket: &Standing) -> Vec<Goal> {
+    let coverage = picket.coverage.clone().unwrap_or_default();
+    let Coverage { lost, unread, seen, .. } = coverage;
+    let goal = "0, all seen";
+    let all_seen = seen >= picket.executed;
+    let row = |what, lost: u64, fine: bool| {
+        let measured = format!("{lost} ({seen} of {} executions seen)", picket.executed);
+        hard(what, measured, goal, fine && lost == 0 && all_seen)
+    };
+    // The storms execute nothing new, so that there is nothing to be read.
+    let full = coverage.state == "full";
+    let (what, what_unread) = match contest.work.name {
+        STORM => return vec![row("events lost in the storms", lost, full)],
+        FLOOD => {
+            return vec![row("events lost in storms on all processors at once", lost, full)];
+        }
+        COMPILE => (
+            "events lost in the compile jobs",
+            "programs gone before they were read, meanwhile, whoever ran them",
+        ),
+        _ => (
+            "events lost in the configure scripts",
+            "the same in the configure scripts, which remove what they try",
+        ),
+    };
+    let verdict = Verdict::of(unread == 0);
+    let unread_row = soft(what_unread, unread.to_string(), "0".to_owned(), verdict);
+    vec![row(what, lost.saturating_sub(unread), true), unread_row]
+}
+
+/// Detections at the highest rate: a loss is not good, and one that is not told is a fault.
+#[expect(clippy::cast_precision_loss, reason = "counts of executions")]
+fn soft_or_silent(rush: &Rush) -> Goal {
+    let Rush { executed, detected, took, coverage } = rush;
+    let measured = format!(
+        "{detected} of {executed} at {:.0} a second, {} events lost",
+        *executed as f64 / took.as_secs_f64(),
+        coverage.lost
+    );
+    let what = "servers executed on all processors at once, detected";
+    let met = detected == executed && coverage.lost == 0;
+    let told = detected + coverage.lost >= *executed && (met || coverage.state != "full");
+    let verdict = Verdict::of(met);
+    Goal { what, measured, goal: "all, 0 lost".to_owned(), verdict, hard: !told }
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use crate::interrupt;
-use crate::procfs;
+use crate::jobs::Length;
+use crate::procfs::{self, Bpf};
 use crate::scratch::Scratch;
-use crate::storm::{self, Length};
-use crate::tool::Tool;
+use crate::storm;
+use crate::tool::{Tool, Wanted};
 
 const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
 
@@ -42,28 +43,33 @@ fn cost(tool: &dyn Tool, scratch: &Scratch, length: Length) -> Result<Cost> {
     let before = procfs::bpf(pid)?;
     storm::run(&scratch.benign, length.execs)?;
     let after = procfs::bpf(pid)?;
-    running.stop()?;
+    running.stop(&Wanted::All)?;
+    Ok(Cost { name: tool.name(), hooks: hooks(&before, &after, length.execs) })
+}
+
+/// Each hook that ran for nearly every execution, and nanoseconds for one run of it.
+pub(crate) fn hooks(before: &Bpf, after: &Bpf, execs: u32) -> Vec<(String, f64)> {
     let mut hooks = Vec::new();
-    for (id, program) in after.programs {
-        let Some(then) = before.programs.get(&id) else { continue };
+    for (id, program) in &after.programs {
+        let Some(then) = before.programs.get(id) else { continue };
         let runs = program.run_count.saturating_sub(then.run_count);
         let ns = program.run_time_ns.saturating_sub(then.run_time_ns);
         // Others run for sockets, or not at all in a storm.
-        if runs > u64::from(length.execs) / 2 {
+        if runs > u64::from(execs) / 2 {
             #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-            hooks.push((program.hook, ns as f64 / runs as f64));
+            hooks.push((program.hook.clone(), ns as f64 / runs as f64));
         }
     }
-    Ok(Cost { name: tool.name(), hooks })
+    hooks
 }
 
 /// The kernel's statistics, on until this is dropped.
-struct Statistics {
+pub(crate) struct Statistics {
     before: String,
 }
 
 impl Statistics {
-    fn on() -> Result<Self> {
+    pub(crate) fn on() -> Result<Self> {
         let before = fs::read_to_string(SWITCH).with_context(|| format!("cannot read {SWITCH}"))?;
         fs::write(SWITCH, "1").with_context(|| format!("cannot write {SWITCH}"))?;
         Ok(Self { before })

@@ -1,9 +1,12 @@
-//! Proof that a loss would be reported: a burst that cannot fit.
+//! Is anything lost, and would it be said? A burst that cannot fit, and as many detections as can be.
+
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use rustix::process::Signal;
 
-use crate::coverage::Coverage;
+use crate::coverage::{self, Coverage};
+use crate::procfs;
 use crate::scratch::Scratch;
 use crate::sensor::Picket;
 use crate::storm;
@@ -24,4 +27,29 @@ pub(crate) fn provoke(picket: &Picket, scratch: &Scratch, execs: u32) -> Result<
     burst?;
     let coverage = sensor.finish()?.coverage;
     Ok(Burst { executed: u64::from(execs), coverage })
+}
+
+/// Servers executed as fast as this machine can, and what became of them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rush {
+    pub(crate) executed: u64,
+    pub(crate) detected: u64,
+    pub(crate) took: Duration,
+    pub(crate) coverage: Coverage,
+}
+
+/// Executes servers on every processor at once; each of them is to be detected.
+pub(crate) fn rush(picket: &Picket, scratch: &Scratch, execs: u32) -> Result<Rush> {
+    let processors = storm::processors()?;
+    let sensor = picket.launch()?;
+    let begin = Instant::now();
+    storm::together(&scratch.server, execs, &processors)?;
+    let took = begin.elapsed();
+    procfs::at_rest(sensor.pid())?;
+    let ended = sensor.finish()?;
+    let exe = scratch.server.display().to_string();
+    let lines = ended.lines.iter();
+    let detected = lines.filter(|line| coverage::detected(&line.text, &exe).is_some()).count();
+    let executed = processors.len() as u64 * u64::from(execs);
+    Ok(Rush { executed, detected: detected as u64, took, coverage: ended.coverage })
 }

@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+
+/// A process that does next to nothing for so long has nothing to do.
+const REST: Duration = Duration::from_millis(150);
+/// A process that never has has something wrong.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// CPU time of the living threads of a process, to the nanosecond.
 pub(crate) fn cpu(pid: u32) -> Result<Duration> {
@@ -20,18 +25,38 @@ pub(crate) fn cpu(pid: u32) -> Result<Duration> {
     Ok(Duration::from_nanos(total))
 }
 
-/// By how much the difference of two `own_cpu` scatters: four counters, each in ticks of 10 ms.
-pub(crate) const OWN_CPU_SCATTER: f64 = 0.0082;
+/// CPU time of a process once it has nothing more to do.
+pub(crate) fn at_rest(pid: u32) -> Result<Duration> {
+    all_at_rest(&[pid])
+}
 
-/// CPU time of this process and of the children it has waited for. In ticks of 10 ms, so that
-/// only the sum over many runs is precise.
-pub(crate) fn own_cpu() -> Result<Duration> {
-    let stat = fs::read_to_string("/proc/self/stat").context("cannot read /proc/self/stat")?;
-    let (_, fields) = stat.rsplit_once(") ").context("/proc/self/stat is not as expected")?;
-    // utime, stime, cutime, cstime: fields 14 to 17, of which 1 and 2 are cut off.
-    let ticks: u64 = fields.split(' ').skip(11).take(4).filter_map(|f| f.parse::<u64>().ok()).sum();
-    let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
-    Ok(Duration::from_nanos(ticks * tick))
+/// The same of several processes together.
+pub(crate) fn all_at_rest(pids: &[u32]) -> Result<Duration> {
+    let deadline = Instant::now() + PATIENCE;
+    let all = || pids.iter().map(|pid| cpu(*pid)).sum::<Result<Duration>>();
+    let mut last = all()?;
+    loop {
+        std::thread::sleep(REST);
+        let now = all()?;
+        // A process looks around now and then even when nothing happens. One that waits for a
+        // processor uses no CPU time either, and is not at rest.
+        let waits = pids.iter().any(|pid| is_runnable(*pid));
+        if now.saturating_sub(last) < REST / 100 && !waits {
+            return Ok(now);
+        }
+        ensure!(Instant::now() < deadline, "a tool does not come to rest");
+        last = now;
+    }
+}
+
+/// Whether a thread of a process runs, or would if it had a processor.
+fn is_runnable(pid: u32) -> bool {
+    fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|tasks| {
+        tasks.flatten().any(|task| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('R'))
+        })
+    })
 }
 
 /// The pid of the first process of this name.
@@ -40,6 +65,11 @@ pub(crate) fn named(name: &str) -> Option<u32> {
         let comm = fs::read_to_string(entry.path().join("comm")).ok()?;
         (comm.trim_end() == name).then(|| entry.file_name().to_str()?.parse().ok())?
     })
+}
+
+/// Whether a process runs, or has ended and was not waited for.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
 }
 
 /// Memory of a process, in KiB.
@@ -70,6 +100,55 @@ pub(crate) fn memory(pid: u32) -> Result<Memory> {
         file: get("RssFile")?,
         shared: get("RssShmem")?,
     })
+}
+
+/// What several processes hold together, in KiB.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Footprint {
+    /// Resident now, each shared page counted in parts.
+    pub(crate) proportional: u64,
+    /// Resident at most, the sum of each process's own peak.
+    pub(crate) peak: u64,
+}
+
+impl Footprint {
+    /// The larger of two, figure by figure.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self {
+            proportional: self.proportional.max(other.proportional),
+            peak: self.peak.max(other.peak),
+        }
+    }
+}
+
+/// Reads it. Threads of the kernel have none.
+pub(crate) fn footprint(pids: &[u32]) -> Result<Footprint> {
+    let mut sum = Footprint::default();
+    for pid in pids {
+        let read = |name: &str| {
+            let path = format!("/proc/{pid}/{name}");
+            fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+        };
+        let kib = |text: &str, name: &str| -> Option<u64> {
+            fields(text).get(name)?.split(' ').next()?.parse().ok()
+        };
+        let status = read("status")?;
+        let Some(peak) = kib(&status, "VmHWM") else { continue };
+        sum.peak += peak;
+        let rollup = read("smaps_rollup")?;
+        sum.proportional += kib(&rollup, "Pss").context("smaps_rollup does not tell Pss")?;
+    }
+    Ok(sum)
+}
+
+/// The children of a process that have this name.
+pub(crate) fn children(pid: u32, name: &str) -> Vec<u32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let is = |child: &u32| {
+        fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|comm| comm.trim() == name)
+    };
+    text.split_whitespace().filter_map(|word| word.parse().ok()).filter(is).collect()
 }
 
 /// A loaded eBPF program and what it cost so far, if the kernel counts that.

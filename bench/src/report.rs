@@ -4,18 +4,20 @@ use std::fmt::Write;
 
 use crate::Figures;
 use crate::content;
-use crate::contest::Standing;
 use crate::goals::{self, Goal, Verdict};
+use crate::latency::Latency;
 use crate::procfs::Memory;
 use crate::stats::Sample;
+use crate::work_report;
 
 /// The whole section.
 pub(crate) fn render(figures: &Figures) -> String {
     let parts = [
         head(figures),
         goals(figures),
-        storms(figures),
+        work_report::all(figures),
         kernel(figures),
+        work_report::growth(figures),
         latency(figures),
         reading(figures),
         size(figures),
@@ -58,46 +60,8 @@ fn verdict(goal: &Goal) -> &'static str {
     }
 }
 
-fn storms(figures: &Figures) -> String {
-    let execs = figures.standings.first().map_or(0, |none| none.execs);
-    let rounds = figures.standings.first().map_or(0, |none| none.ratios.len());
-    let rows = figures.standings.iter().map(standing);
-    let header = [
-        "tool",
-        "time against none: median (quartiles)",
-        "95 % interval of the median",
-        "CPU time, the tool's included, against none",
-        "µs per execution",
-        "CPU seconds of the tool's processes per 100,000",
-    ];
-    format!(
-        "## A storm of executions\n\n{execs} times vfork, execve and wait of a tiny static program \
-         under each tool, in {rounds} rounds; each round has one storm under each tool, and the \
-         order rotates.{}\n\n{}",
-        warm_up(figures.warm_up),
-        table(&header, rows)
-    )
-}
-
-fn standing(one: &Standing) -> [String; 6] {
-    if let Some(why) = &one.not_measured {
-        let rest = || String::from("–");
-        return [one.name.into(), format!("not measured: {why}"), rest(), rest(), rest(), rest()];
-    }
-    let (low, high) = one.ratios.median_interval();
-    let quartiles = (one.ratios.quantile(0.25), one.ratios.quantile(0.75));
-    [
-        one.name.to_owned(),
-        format!("{:.3} ({:.3} to {:.3})", one.ratios.median(), quartiles.0, quartiles.1),
-        format!("{low:.3} to {high:.3}"),
-        format!("{:.3} ± {:.3}", one.cpu_ratio, one.cpu_error),
-        format!("{:.1}", one.micros.median()),
-        format!("{:.2}", one.own_cpu),
-    ]
-}
-
 /// What came before each storm.
-fn warm_up(execs: u32) -> String {
+pub(crate) fn warm_up(execs: u32) -> String {
     if execs == 0 {
         return String::new();
     }
@@ -111,9 +75,19 @@ fn kernel(figures: &Figures) -> String {
     let rows = figures.costs.iter().map(|cost| {
         let hooks: Vec<String> =
             cost.hooks.iter().map(|(hook, ns)| format!("{hook} {ns:.0}")).collect();
-        [cost.name.to_owned(), format!("{:.0}", cost.total()), hooks.join(", ")]
+        [
+            cost.name.to_owned(),
+            format!("{:.0}", cost.total()),
+            format!("{:.2}", cost.total() / 1e4),
+            hooks.join(", "),
+        ]
     });
-    let header = ["tool", "ns for a process: fork, exec, exit", "of which each hook"];
+    let header = [
+        "tool",
+        "ns for a process: fork, exec, exit",
+        "CPU seconds for 100,000",
+        "of which each hook, in ns",
+    ];
     format!(
         "## Inside the kernel\n\nThe kernel's own statistics of eBPF programs (they cost some \
          20 ns a run themselves), in a storm of its own.{}\n\n{}",
@@ -123,25 +97,31 @@ fn kernel(figures: &Figures) -> String {
 }
 
 fn latency(figures: &Figures) -> String {
-    let latency = &figures.latency;
-    let row = |what: &str, sample: &Sample| {
-        let cell = |value: f64| format!("{value:.3}");
+    let rows = |when: &str, latency: &Latency| {
+        let row = |what: &str, sample: &Sample| {
+            let cell = |part| format!("{:.3}", sample.quantile(part));
+            [
+                format!("{when}: {what}"),
+                cell(0.5),
+                cell(0.99),
+                format!("{:.3}", sample.max()),
+                format!("{} of {}", latency.detected, latency.executed),
+            ]
+        };
         [
-            what.to_owned(),
-            cell(sample.quantile(0.5)),
-            cell(sample.quantile(0.99)),
-            cell(sample.max()),
+            row("from the kernel's event to writing the line, as picket says", &latency.own),
+            row("from just before vfork until another process has the line", &latency.whole),
         ]
     };
-    let rows = [
-        row("from the kernel's event to writing the line, as picket says", &latency.own),
-        row("from just before vfork until another process has the line", &latency.whole),
-    ];
+    let mut all = Vec::from(rows("idle", &figures.latency));
+    all.extend(rows("under storms", &figures.busy));
     format!(
         "## From execution to detection\n\n{} executions of a program called `nginx`, 2 ms apart; \
-         milliseconds.\n\n{}",
-        latency.executed,
-        table(&["", "median", "p99", "largest"], rows)
+         milliseconds. Under storms, every processor executes another program as fast as it can at \
+         the same time, so that picket, and the process that reads its lines, have to wait for their \
+         turn.\n\n{}",
+        figures.latency.executed,
+        table(&["", "median", "p99", "largest", "detected"], all)
     )
 }
 
@@ -209,7 +189,7 @@ fn size(figures: &Figures) -> String {
     )
 }
 
-fn table<R>(header: &[&str], rows: impl IntoIterator<Item = R>) -> String
+pub(crate) fn table<R>(header: &[&str], rows: impl IntoIterator<Item = R>) -> String
 where
     R: IntoIterator<Item = String>,
 {

@@ -20,18 +20,25 @@ pub(crate) struct Scratch {
     pub(crate) benign: PathBuf,
     /// The same program under the name of a web server.
     pub(crate) server: PathBuf,
+    /// The same program once more, to see whether a tool records yet.
+    pub(crate) mark: PathBuf,
 }
 
 impl Scratch {
-    /// Makes it, with both programs in it, and waits until they count as settled.
+    /// Makes it, with the programs in it, and waits until they count as settled.
     pub(crate) fn new() -> Result<Self> {
         let dir = std::env::temp_dir().join(format!("picket-bench-{}", std::process::id()));
         fs::DirBuilder::new()
             .mode(0o700)
             .create(&dir)
             .with_context(|| format!("cannot make {}", dir.display()))?;
-        let scratch = Self { benign: dir.join("step"), server: dir.join("nginx"), dir };
-        for path in [&scratch.benign, &scratch.server] {
+        let scratch = Self {
+            benign: dir.join("step"),
+            server: dir.join("nginx"),
+            mark: dir.join("mark"),
+            dir,
+        };
+        for path in [&scratch.benign, &scratch.server, &scratch.mark] {
             write_program(path)?;
         }
         std::thread::sleep(SETTLED);

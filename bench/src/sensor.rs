@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::Signal;
 
 use crate::coverage::{self, Coverage, Line};
-use crate::tool::{self, Running, Tool};
+use crate::tool::{self, Report, Running, Tool, Wanted};
 
 /// How long it may take to get ready, and to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -113,8 +113,11 @@ impl Running for Sensor {
         vec![self.pid()]
     }
 
-    fn stop(self: Box<Self>) -> Result<Option<Coverage>> {
-        Ok(Some(self.finish()?.coverage))
+    /// It counts all executions of the machine, and records only servers.
+    fn stop(self: Box<Self>, _: &Wanted) -> Result<Report> {
+        let coverage = self.finish()?.coverage;
+        let (recorded, lost) = (Some(coverage.seen), coverage.lost);
+        Ok(Report { coverage: Some(coverage), recorded, lost })
     }
 }
 

@@ -50,12 +50,24 @@ impl Sample {
     }
 
     /// Where the true median lies with 95 % confidence, from the ranks alone, so that no shape
-    /// of the distribution is assumed.
+    /// of the distribution is assumed. Fewer than six values tell nothing with that confidence.
     pub(crate) fn median_interval(&self) -> (f64, f64) {
+        if self.len() < 6 {
+            return (f64::NEG_INFINITY, f64::INFINITY);
+        }
         #[expect(clippy::cast_precision_loss, reason = "a few hundred values")]
         let n = self.len() as f64;
         let half = 0.98 / n.sqrt();
         (self.quantile((0.5 - half).max(0.0)), self.quantile((0.5 + half + 1.0 / n).min(1.0)))
+    }
+}
+
+/// An interval for people.
+pub(crate) fn interval((low, high): (f64, f64)) -> String {
+    if low.is_finite() && high.is_finite() {
+        format!("{low:.3} to {high:.3}")
+    } else {
+        "too few rounds to tell".to_owned()
     }
 }
 
@@ -84,6 +96,8 @@ mod tests {
             assert!(low <= up_to(n).median() && up_to(n).median() <= high, "{n}: {low} {high}");
         }
         assert_eq!(up_to(100).median_interval(), (41.0, 61.0));
+        assert_eq!(up_to(6).median_interval(), (1.0, 6.0));
+        assert_eq!(up_to(5).median_interval(), (f64::NEG_INFINITY, f64::INFINITY));
     }
 
     #[test]
