@@ -6,8 +6,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 PICKET := target/release/picket
 
-.PHONY: help run build test check unit it flood fuzz fuzz-check fuzz-seeds bench evasion corpus docs man fmt clean setup setup-test
-.PHONY: help run build test check unit it fuzz fuzz-check fuzz-seeds bench bench-smoke evasion corpus docs man fmt clean setup setup-test
+.PHONY: help run build test check unit it flood fuzz fuzz-check fuzz-seeds bench bench-smoke evasion corpus docs man fmt clean setup setup-test
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -47,9 +46,6 @@ it: setup-test ## integration tests: real kernel events, real servers
 flood: setup-test ## the flood tests in full size (make test: in short); takes the whole machine
 	PICKET_FLOOD=full cargo test --locked -p picket --test it flood::
 
-bench: build ## measure, and write docs/figures.md (about 15 minutes)
-	bench/setup.sh
-	cargo run --release --locked -p picket-bench
 # Rounds of each work load, growth included; unset, each has its own number.
 BENCH_ROUNDS ?=
 BENCH = bench/setup.sh && cargo run --release --locked -p picket-bench --

@@ -12,9 +12,9 @@
 #define ARGS_LEN 8192
 #define PIECE_LEN 8192 /* of the arguments that follow; at most PIECES of them: 128 KiB in all */
 #define PIECES 15
-#define THIN_LEN 1024 /* bytes of the tail in a thin record, */
-#define THIN_ARGS 256 /* and of the arguments in it */
-#define DEEPEST 64    /* path components that are followed */
+#define THIN_LEN 1024	 /* bytes of the tail in a thin record, */
+#define THIN_ARGS 256	 /* and of the arguments in it */
+#define DEEPEST 64	 /* path components that are followed */
 #define CGROUP_LEVELS 20 /* names of a cgroup's path that are taken, the root's side first */
 #define CGROUP_NAME 160	 /* and bytes of each, with a NUL: the names of engines are shorter */
 #define TTY_LEN 64
