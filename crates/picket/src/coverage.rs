@@ -97,11 +97,13 @@ impl Watch {
         self.blind = outcome.blind;
         self.proved = true;
         let reasons = outcome.reasons();
-        if reasons.is_empty() && self.last_loss.is_none_or(|last| outcome.flown > last) {
+        // What is not told yet is not over.
+        let over = self.last_loss.is_none_or(|last| outcome.flown > last) && !self.has_losses();
+        if reasons.is_empty() && over {
             self.last_loss = None;
             self.set(Owner::Loss, Vec::new());
         }
-        if self.last_loss.is_some_and(|last| outcome.flown <= last) {
+        if !over {
             self.sent = false;
         }
         self.set(Owner::Canary, reasons);
@@ -135,7 +137,7 @@ impl Watch {
     /// Whether a canary is to prove that losses are over; says so once.
     pub(crate) fn wants_proof(&mut self) -> bool {
         let quiet = self.last_loss.is_some_and(|last| self.now.at >= last + QUIET);
-        quiet && !std::mem::replace(&mut self.sent, true)
+        quiet && !self.has_losses() && !std::mem::replace(&mut self.sent, true)
     }
 
     /// Whether no canary has told anything yet.
@@ -323,6 +325,10 @@ mod tests {
         let mut watch = Watch::new(0, Vec::new());
         watch.measure(Measure { at: QUIET, lost: lost(1), ..Measure::default() });
         assert!(!watch.wants_proof());
+        // What nobody was told of is not over, whatever flies.
+        watch.judge(&flight(QUIET + 1, &[]));
+        assert_eq!(watch.state(), State::Degraded);
+        watch.told();
         // One that flew before the loss proves nothing of the time after it.
         watch.judge(&flight(QUIET - 1, &[]));
         assert_eq!(watch.state(), State::Degraded);

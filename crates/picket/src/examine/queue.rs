@@ -1,13 +1,10 @@
-//! Events, while the files behind them are read.
-//!
-//! Those of one process and its parents stay in the order they happened. Others do not wait: a
-//! large file that is read for the first time holds up nobody else's detection.
+//! Events in the order they happened, while the files behind them are read.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use event::{Answer, Behaviour, Exec, FileId, Listen, ProcessKey};
+use event::{Answer, Behaviour, Exec, FileId, Listen};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
 
@@ -19,8 +16,6 @@ use crate::tally::Tally;
 /// Events that may wait. When as many do, the rings are left alone for a while: they hold more,
 /// and they count what finds no room.
 const MOST: usize = 2048;
-/// How many events are looked through for one that need not wait.
-const AHEAD: usize = 256;
 /// How long reading may stand still, and how long a file may take altogether.
 const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(60);
@@ -41,30 +36,6 @@ pub(crate) enum Arrived {
     Answer(Box<Answer>),
     /// What a process does that nobody recognised.
     Behaviour(Box<Behaviour>),
-}
-
-impl Arrived {
-    /// Whose event it is.
-    fn key(&self) -> ProcessKey {
-        match self {
-            Self::Exec { exec, .. } => exec.process.key(),
-            Self::Found(found) => found.exec.process.key(),
-            Self::Listen(listen) => listen.key(),
-            Self::Answer(answer) => answer.key(),
-            Self::Behaviour(behaviour) => behaviour.exec.process.key(),
-        }
-    }
-
-    /// Whether it means something else before an event of this process than after it.
-    fn depends_on(&self, process: ProcessKey) -> bool {
-        let parents = match self {
-            Self::Exec { .. } | Self::Found(_) => &[],
-            Self::Listen(listen) => listen.parents.as_slice(),
-            Self::Answer(answer) => answer.listen.parents.as_slice(),
-            Self::Behaviour(behaviour) => behaviour.parents.as_slice(),
-        };
-        self.key() == process || parents.contains(&process)
-    }
 }
 
 enum Waiting {
@@ -188,26 +159,13 @@ impl Queue {
         {
             self.go_on_without()?;
         }
-        let Some(place) = self.first_free() else { return Ok(None) };
-        Ok(self.waiting.remove(place).and_then(|waiting| match waiting {
+        if matches!(self.waiting.front(), None | Some(Waiting::Away { .. })) {
+            return Ok(None);
+        }
+        Ok(self.waiting.pop_front().and_then(|waiting| match waiting {
             Waiting::Ready(arrived) => Some(arrived),
             Waiting::Away { .. } => None,
         }))
-    }
-
-    /// Where the first event is that nothing before it holds up.
-    fn first_free(&self) -> Option<usize> {
-        let mut held = Vec::new();
-        for (at, waiting) in self.waiting.iter().take(AHEAD).enumerate() {
-            match waiting {
-                Waiting::Away { exec, .. } => held.push(exec.process.key()),
-                Waiting::Ready(arrived) if held.iter().any(|key| arrived.depends_on(*key)) => {
-                    held.push(arrived.key());
-                }
-                Waiting::Ready(_) => return Some(at),
-            }
-        }
-        None
     }
 
     fn settle(&mut self, done: Done) {

@@ -37,10 +37,15 @@ const BPF: [u32; 12] = [
     28, // attach to a cgroup
     34, // detach
 ];
-/// What is asked of descriptors: whether it is a terminal, and how wide; a file's generation.
+/// What is asked of descriptors: whether it is a terminal, and how wide; a file's generation; that a
+/// socket waits.
 #[expect(clippy::cast_possible_truncation, reason = "the kernel takes the low half, too")]
-const IOCTL: [u32; 3] =
-    [libc::TCGETS as u32, libc::TIOCGWINSZ as u32, libc::FS_IOC_GETVERSION as u32];
+const IOCTL: [u32; 4] = [
+    libc::TCGETS as u32,
+    libc::TIOCGWINSZ as u32,
+    libc::FS_IOC_GETVERSION as u32,
+    libc::FIONBIO as u32,
+];
 
 const ALWAYS: &[c_long] = &[
     // Reading, writing, and looking at files.
@@ -108,6 +113,7 @@ const ALWAYS: &[c_long] = &[
     libc::SYS_recvmsg,
     libc::SYS_shutdown,
     libc::SYS_getsockopt,
+    libc::SYS_setsockopt,
     libc::SYS_getsockname,
     libc::SYS_getpeername,
 ];

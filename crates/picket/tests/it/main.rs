@@ -35,7 +35,6 @@ fn main() -> ExitCode {
     trials.extend(servers::trials());
     trials.extend(content::trials());
     trials.extend(behaviour::trials());
-    trials.extend(hang::trials());
     trials.extend(evasion::trials());
     trials.extend(silence::trials());
     trials.extend(lifecycle::trials());
@@ -51,9 +50,10 @@ fn main() -> ExitCode {
     if !evasion::finish() {
         return ExitCode::FAILURE;
     }
-    // These break things or take the whole machine: one after the other, and after all others.
+    // These break things, count everything or take the whole machine: one after the other, and
+    // after all others.
     args.test_threads = Some(1);
-    let alone =
-        libtest_mimic::run(&args, canary::trials().into_iter().chain(flood::trials()).collect());
+    let alone = [canary::trials(), hang::trials(), flood::trials()];
+    let alone = libtest_mimic::run(&args, alone.into_iter().flatten().collect());
     if conclusion.has_failed() { conclusion.exit_code() } else { alone.exit_code() }
 }

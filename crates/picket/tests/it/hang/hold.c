@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /* Lets every access to a file through, but those of one process: they wait until a line comes in.
  *
  * Usage: hold PID FILE. Says "held" for each access that waits. fanotify lets a file hang on this
