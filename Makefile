@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 PICKET := target/release/picket
 
-.PHONY: help run build test check unit it flood fuzz fuzz-check fuzz-seeds bench bench-smoke evasion corpus docs man fmt clean setup setup-test
+.PHONY: help run build test check unit it flood fuzz fuzz-check fuzz-seeds vmtest vmtest-short bench bench-smoke evasion corpus docs man fmt clean setup setup-test
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -42,6 +42,14 @@ it: setup-test ## integration tests: real kernel events, real servers
 	scripts/test-servers-setup.sh
 	cargo test --locked -p picket-probe --test '*'
 	cargo test --locked -p picket --test it
+
+vmtest: setup-test ## boot other kernels, test picket on each, write docs/kernels.md (about an hour)
+	scripts/setup.sh vm-all
+	scripts/vmtest.py --write
+
+vmtest-short: setup-test ## one other kernel, some of the tests
+	scripts/setup.sh vm
+	scripts/vmtest.py --short
 
 flood: setup-test ## the flood tests in full size (make test: in short); takes the whole machine
 	PICKET_FLOOD=full cargo test --locked -p picket --test it flood::

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing to build picket, and says what it installs.
-# Usage: scripts/setup.sh [build|test]   (test adds what the checks need)
+# Usage: scripts/setup.sh [build|test|vm|vm-all]   (test adds what the checks need, vm the emulator and
+# what makes disks for it, vm-all that of arm64 as well)
 set -euo pipefail
 
 what=${1:-build}
@@ -8,6 +9,12 @@ what=${1:-build}
 packages=(gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev ca-certificates)
 if [ "$what" = test ]; then
 	packages+=(clang-format shellcheck mandoc python3-venv rpm strace systemd)
+fi
+if [ "$what" = vm ] || [ "$what" = vm-all ]; then
+	packages+=(qemu-system-x86 e2fsprogs python3-minimal binutils)
+fi
+if [ "$what" = vm-all ]; then
+	packages+=(qemu-system-arm)
 fi
 
 missing=()

@@ -37,15 +37,23 @@ pub(crate) fn ready() -> Result<(), Error> {
     if !missing.is_empty() {
         return Err(Error::Privileges { missing: missing.join(" and ") });
     }
+    let lacks = |what: &str| {
+        let what = format!("Linux {} has {what}", release());
+        Err(Error::Kernel { what, fix: NEWER.to_owned() })
+    };
     if !Path::new(BTF).exists() {
-        return Err(Error::Kernel {
-            what: format!("it has no type information ({BTF} is missing)"),
-            fix: "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as Debian's are since 11"
-                .to_owned(),
-        });
+        return lacks(&format!("no type information ({BTF} is missing)"));
+    }
+    if version() < OLDEST {
+        return lacks("not all that picket's eBPF programs use");
     }
     Ok(())
 }
+
+/// The oldest kernel that has all that is used; `docs/kernels.md` says where it was tried.
+const OLDEST: (u32, u32) = (5, 12);
+const NEWER: &str = "use Linux 5.12 or newer, built with CONFIG_DEBUG_INFO_BTF=y, as Debian's are \
+                     since 12";
 
 /// Why servers' answers cannot be heard here, where that is plain before anything is loaded.
 pub(crate) fn deaf() -> Option<String> {
@@ -102,15 +110,15 @@ pub fn checks() -> Vec<Check> {
     vec![
         Check {
             name: "kernel",
-            ok: Some(version >= (5, 11)),
+            ok: Some(version >= OLDEST),
             found: release,
-            fix: (version < (5, 11)).then(|| "Linux 5.11 or newer is needed".to_owned()),
+            fix: (version < OLDEST).then(|| NEWER.to_owned()),
         },
         Check {
             name: "type information (BTF)",
             ok: Some(btf),
             found: if btf { BTF.to_owned() } else { format!("{BTF} is missing") },
-            fix: (!btf).then(|| "use a kernel built with CONFIG_DEBUG_INFO_BTF=y".to_owned()),
+            fix: (!btf).then(|| NEWER.to_owned()),
         },
         cap("CAP_BPF", CAP_BPF, caps_fix),
         cap("CAP_PERFMON", CAP_PERFMON, caps_fix),
@@ -161,8 +169,21 @@ pub fn programs() -> Vec<Check> {
             false,
             "without them it is not heard what servers answer",
         ),
-        check("LSM programs", ProgramType::Lsm.is_supported(), false, later),
+        inert(check("LSM programs", ProgramType::Lsm.is_supported(), false, later)),
     ]
+}
+
+/// Programs of security hooks load and attach, and are never run, where the kernel was started
+/// without them.
+fn inert(mut check: Check) -> Check {
+    const ACTIVE: &str = "/sys/kernel/security/lsm";
+    let Ok(active) = fs::read_to_string(ACTIVE) else { return check };
+    if check.ok == Some(true) && !active.trim().split(',').any(|name| name == "bpf") {
+        check.ok = None;
+        check.found = format!("loads, but never runs: no bpf in {ACTIVE}");
+        check.fix = Some(format!("start the kernel with lsm={},bpf", active.trim()));
+    }
+    check
 }
 
 /// Whether this process has a capability in effect.

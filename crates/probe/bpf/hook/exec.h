@@ -185,6 +185,11 @@ static __always_inline __u32 send_rest(struct counters *c, struct exec_record *r
 		__u64 n = len - at;
 		if (n > PIECE_LEN)
 			n = PIECE_LEN;
+		/* 1 to PIECE_LEN, which verifiers before 6.6 do not see in a loop without a mask.
+		 */
+		n -= 1;
+		barrier_var(n);
+		n = (n & (PIECE_LEN - 1)) + 1;
 		if (bpf_probe_read_user(piece->bytes, n, (void *)(start + at))) {
 			bpf_ringbuf_discard(piece, BPF_RB_NO_WAKEUP);
 			break;

@@ -128,11 +128,19 @@ pub(crate) fn until(what: &str, so: impl Fn() -> bool) {
     }
 }
 
-/// Waits until a process runs this file.
+/// Waits until a process runs this file, and rests in it.
 pub(crate) fn until_runs(pid: u32, path: &Path) {
     until(&format!("{pid} runs {path:?}"), || {
-        std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == path)
+        std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == path) && rests(pid)
     });
+}
+
+/// Whether a process waits in a system call that is no execution. What it runs is named before
+/// the kernel is done with executing it: on a slow machine long before.
+fn rests(pid: u32) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
+    let call = text.split(' ').next().and_then(|word| word.parse::<libc::c_long>().ok());
+    call.is_some_and(|n| n >= 0 && n != libc::SYS_execve && n != libc::SYS_execveat)
 }
 
 /// Strings as the kernel takes them.

@@ -290,8 +290,8 @@ impl OwnNetwork {
             let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
             let socket = OwnedFd::from_raw_fd(socket);
             let mut request: libc::ifreq = std::mem::zeroed();
-            request.ifr_name[0] = b'l'.cast_signed();
-            request.ifr_name[1] = b'o'.cast_signed();
+            request.ifr_name[0] = b'l' as libc::c_char;
+            request.ifr_name[1] = b'o' as libc::c_char;
             request.ifr_ifru.ifru_flags = libc::IFF_UP as i16;
             let fd = socket.as_raw_fd();
             assert_eq!(libc::ioctl(fd, libc::SIOCSIFFLAGS, &raw const request), 0);
