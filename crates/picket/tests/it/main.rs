@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     // These break things, count everything or take the whole machine: one after the other, and
     // after all others.
     args.test_threads = Some(1);
-    let alone = [canary::trials(), hang::trials(), flood::trials()];
+    let alone = [lifecycle::alone(), canary::trials(), hang::trials(), flood::trials()];
     let alone = libtest_mimic::run(&args, alone.into_iter().flatten().collect());
     if conclusion.has_failed() { conclusion.exit_code() } else { alone.exit_code() }
 }
