@@ -9,6 +9,7 @@ mod mask;
 mod recipe;
 mod recording;
 mod unwrap;
+mod when;
 mod wire;
 
 use detect::content::Source;
@@ -41,6 +42,7 @@ pub const ALL: &[Target] = &[
     target("recipe", recipe::run, 16 << 10, 80_000),
     target("recording", recording::run, 16 << 10, 150_000),
     target("unwrap", unwrap::run, 8 << 10, 80_000),
+    target("when", when::run, 4 << 10, 80_000),
     target("wire", wire::run, 16 << 10, 300_000),
 ];
 

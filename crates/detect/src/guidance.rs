@@ -5,11 +5,16 @@
 
 use event::Detection;
 
+use crate::subject::Above;
+use crate::words::base_name;
+
 /// The facts that guidance may name, each with what it is.
 pub const FIELDS: &[(&str, &str)] = &[
     ("server", "the web server's name"),
     ("title", "the web server's name as people write it"),
     ("version", "its version"),
+    ("program", "the name of the file that runs"),
+    ("above", "the web server that it runs below, with its pid"),
     ("pid", "the process id"),
     ("exe", "the file that runs"),
     ("args", "the command line"),
@@ -128,6 +133,8 @@ pub struct Facts<'d> {
     pub title: &'d str,
     /// Ports that the server uses unless told otherwise.
     pub default_ports: &'d [u16],
+    /// The web server above.
+    pub(crate) above: Option<&'d Above<'d>>,
 }
 
 impl Facts<'_> {
@@ -136,9 +143,11 @@ impl Facts<'_> {
         let p = &d.process;
         let ci = d.ci.as_ref();
         match field {
-            "server" => Some(d.server.name.clone()),
+            "server" => Some(d.server.as_ref()?.name.clone()),
             "title" => Some(self.title.to_owned()),
-            "version" => d.server.version.clone(),
+            "version" => d.server.as_ref()?.version.clone(),
+            "program" => Some(base_name(&p.exe.path).to_owned()),
+            "above" => self.above.map(|a| format!("{} ({})", a.name, a.ancestor.pid)),
             "pid" => Some(p.pid.to_string()),
             "exe" => Some(p.exe.path.clone()),
             "args" => (!p.args.is_empty()).then(|| p.args.join(" ")),

@@ -55,6 +55,47 @@ pub fn yaml<T: DeserializeOwned>(path: &str, text: &str) -> Result<T, ParseError
     })
 }
 
+/// The place in a file of a byte of a scalar's value: line and column, from 1.
+///
+/// However a scalar is written, plain, quoted, folded over lines, its characters other than blanks
+/// come in the same order, so they are counted; escapes in quotes may shift the column.
+pub(crate) fn place_in_scalar(
+    text: &str,
+    start: &Location,
+    value: &str,
+    byte: usize,
+) -> (u64, u64) {
+    let before = value.get(..byte).unwrap_or(value);
+    let wanted = before.chars().filter(|c| !c.is_whitespace()).count();
+    let (mut line, mut column) = (start.line().max(1), start.column().max(1));
+    let lines = text.lines().skip(usize::try_from(line - 1).unwrap_or(usize::MAX));
+    let mut seen = 0;
+    let mut head = true;
+    for (number, content) in lines.enumerate() {
+        let from = if number == 0 { usize::try_from(column - 1).unwrap_or(usize::MAX) } else { 0 };
+        let content: Vec<char> = content.chars().skip(from).collect();
+        // `|` or `>` with what may follow it, or a quote, is not of the value.
+        let skip = match content.first() {
+            Some('|' | '>') if head => content.len(),
+            Some('"' | '\'') if head => 1,
+            _ => 0,
+        };
+        head = false;
+        for (at, c) in content.iter().enumerate().skip(skip) {
+            if c.is_whitespace() {
+                continue;
+            }
+            if seen == wanted {
+                line += number as u64;
+                column = (from + at) as u64 + 1;
+                return (line, column);
+            }
+            seen += 1;
+        }
+    }
+    (line, column)
+}
+
 /// Where the library only says that a number is wrong, the number and what would be right.
 fn with_culprit(message: String, text: &str, line: u64, column: u64) -> String {
     let range = match message.as_str() {

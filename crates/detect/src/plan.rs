@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use event::Exec;
 
 use crate::catalogue::Catalogue;
+use crate::recipe::{Concern, Recipe};
 use crate::words::base_name;
 
 /// The name of picket's own test program, as a memory file.
@@ -16,8 +17,32 @@ pub const CANARY: &str = "picket-canary";
 /// Which executions must cross into user space.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Base names of files, asked for or real, that matter. Versions at their end do not.
+    /// Base names of files, asked for or real, that matter. Versions at their end do not, nor
+    /// does their case.
     pub names: BTreeSet<String>,
+    /// Recipes that may match whatever the program is called: for them every execution crosses.
+    pub everything: Vec<String>,
+}
+
+impl Plan {
+    /// What recipes need besides web servers and what runs below them.
+    pub fn add(&mut self, recipes: &[Recipe], catalogue: &Catalogue) {
+        for recipe in recipes {
+            if !matches!(recipe.concerns(), Concern::Anything) {
+                continue;
+            }
+            match recipe.names() {
+                Some(names) => {
+                    self.names.extend(names);
+                    // A script's name may be in the arguments only.
+                    let runtimes = catalogue.unwrap.runtimes.iter();
+                    let names = runtimes.flat_map(|runtime| runtime.names.iter().cloned());
+                    self.names.extend(names.filter(|name| !name.contains('*')));
+                }
+                None => self.everything.push(recipe.name().to_owned()),
+            }
+        }
+    }
 }
 
 /// What user space found out about a file, for the kernel to remember.
@@ -47,7 +72,7 @@ impl Catalogue {
         names.extend(always.flat_map(|w| w.names.iter().cloned()));
         // A name with a wildcard is found by its file's verdict instead.
         names.retain(|name| !name.contains('*'));
-        Plan { names }
+        Plan { names, everything: Vec::new() }
     }
 
     /// What the kernel should remember of a file that it asked about; `None` while nobody could

@@ -25,8 +25,11 @@ pub struct Detection {
     pub attack: Attack,
     /// Where it happened.
     pub environment: Environment,
-    /// Which web server.
-    pub server: ServerInfo,
+    /// Which web server: what the process is, or else the one that it runs below; `null` if neither.
+    pub server: Option<ServerInfo>,
+    /// The nearest web server among its ancestors, where the process is none itself.
+    #[serde(default)]
+    pub below: Option<Below>,
     /// The process.
     pub process: Process,
     /// Its parents, nearest first.
@@ -52,6 +55,17 @@ pub struct Detection {
     pub seeded: bool,
 }
 
+/// A web server that a process runs below.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Below {
+    /// Its process id.
+    pub pid: u32,
+    /// When its process started.
+    pub start: Stamp,
+    /// The detection of it; `null` where none was made.
+    pub detection: Option<String>,
+}
+
 /// More is known of an earlier detection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Update {
@@ -66,7 +80,7 @@ pub struct Update {
     /// What happened, in words.
     pub reasons: Vec<String>,
     /// The server, with what is now known.
-    pub server: ServerInfo,
+    pub server: Option<ServerInfo>,
     /// Every address it listens on by now.
     pub listen: Vec<Listener>,
     /// Whether it ran before picket did.
@@ -238,6 +252,7 @@ pub struct Launcher {
 /// Kinds of launchers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum LauncherKind {
     /// A systemd unit.
     Systemd,

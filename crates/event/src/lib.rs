@@ -17,9 +17,9 @@ pub use behaviour::{Behaviour, Mapped};
 pub use content::{Content, FileKind, GoBuild, Sign, SignKind, Target};
 pub use coverage::{Coverage, Lost, State, Window};
 pub use detection::{
-    Attack, Baseline, Ci, Confidence, Container, Detection, Environment, Evidence, EvidenceKind,
-    Guidance, Launcher, LauncherKind, Purpose, RecipeInfo, Response, ServerInfo, Severity,
-    Technique, Update,
+    Attack, Baseline, Below, Ci, Confidence, Container, Detection, Environment, Evidence,
+    EvidenceKind, Guidance, Launcher, LauncherKind, Purpose, RecipeInfo, Response, ServerInfo,
+    Severity, Technique, Update,
 };
 pub use exec::Exec;
 pub use listen::{Answer, Listen, Listener};

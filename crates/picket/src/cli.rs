@@ -44,7 +44,8 @@ pub(crate) enum Command {
     ///
     /// Prints "picket: watching, coverage full" on stderr once every hook is attached, running
     /// processes are known and every hook has seen its part of a test program, the canary. It is
-    /// executed again every few minutes (`canary_seconds`), and on SIGHUP. Needs root, which it then
+    /// executed again every few minutes (`canary_seconds`), and on SIGHUP, which also has the recipes
+    /// read again: all of them, or none if anything is wrong with one. Needs root, which it then
     /// gives up, or CAP_BPF and CAP_PERFMON.
     Run(RunArgs),
     /// Write raw events as JSON lines, for `replay` and for samples of recipes
@@ -149,7 +150,11 @@ pub(crate) enum RecipeCommand {
         /// Its name
         name: String,
     },
+    /// List the facts that a recipe's `when` may name
+    Fields,
     /// Check recipe and catalogue files; errors as file:line:column
+    ///
+    /// Says of each recipe what the kernel decides and what is left to user space.
     Check {
         /// Files or directories [default: all that `run` would use]
         path: Vec<PathBuf>,
@@ -158,6 +163,7 @@ pub(crate) enum RecipeCommand {
     ///
     /// The samples of `NAME.yaml` are `NAME.match.jsonl` and `NAME.no-match.jsonl` beside it:
     /// recorded events. A line of the former may say what must come out: "expect":"nginx serve".
+    /// "before":[…] holds the events that came before it.
     Test {
         /// Files or directories [default: all that `run` would use]
         path: Vec<PathBuf>,

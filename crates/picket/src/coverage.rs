@@ -19,7 +19,9 @@ const QUIET: u64 = 2_000_000_000;
 /// Who has a reason why coverage is not full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Owner {
-    /// Rules that are not in force.
+    /// What cannot be seen here at all.
+    Place,
+    /// Recipes and catalogue files that are not in force.
     Rules,
     /// What the canary could not prove.
     Canary,
@@ -64,8 +66,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Nothing is lost yet. `disabled` says which rules are not in force.
-    pub(crate) fn new(started: u64, disabled: Vec<String>) -> Self {
+    /// Nothing is lost yet. `blind` says what cannot be seen here at all.
+    pub(crate) fn new(started: u64, blind: Vec<String>) -> Self {
         let mut watch = Self {
             reasons: BTreeMap::new(),
             blind: false,
@@ -79,7 +81,7 @@ impl Watch {
             sent: false,
             proved: false,
         };
-        watch.set(Owner::Rules, disabled);
+        watch.set(Owner::Place, blind);
         watch
     }
 

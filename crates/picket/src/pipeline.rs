@@ -16,7 +16,7 @@ use rustix::fd::AsFd;
 
 use crate::canary::Canary;
 use crate::config::Config;
-use crate::coverage::{Measure, Watch};
+use crate::coverage::{Measure, Owner, Watch};
 use crate::examine::Examiner;
 use crate::examine::queue::{Arrived, Found, Queue};
 use crate::host;
@@ -76,6 +76,9 @@ struct Pipeline<'p> {
     /// Who listened before, and was not looked at yet.
     seeded: Seeded,
     coverage: Watch,
+    /// Why recipes or catalogue files are not in force.
+    disabled: Vec<String>,
+    config: Config,
     /// It was said how much is seen.
     ready: bool,
     /// Events wait that could go on.
@@ -99,13 +102,13 @@ pub(crate) fn run(
         files: config.files,
     };
     let canary = Canary::new(config.canary_seconds)?;
-    let mut probe = Probe::load(&options, &engine.catalogue().plan())?;
+    let mut probe = Probe::load(&options, &engine.plan())?;
     let started = Clock::boot_ns();
     probe.attach()?;
     let reader = probe.reader()?;
     let systemd = Ready::connect();
     let (seeded, blind) = Seeded::find(&probe);
-    let disabled = [disabled, blind, privilege::blind(&probe)].concat();
+    let blind = [blind, privilege::blind(&probe)].concat();
     // All is open. What follows, and every thread, does without privileges.
     privilege::give_up_loudly(config, canary.program())?;
     let sink = Sink::start(out, plan.style)?;
@@ -127,10 +130,13 @@ pub(crate) fn run(
         seeded,
         canary,
         systemd,
-        coverage: Watch::new(started, disabled),
+        coverage: Watch::new(started, blind),
+        disabled: Vec::new(),
+        config: config.clone(),
         ready: false,
         behind: false,
     };
+    pipeline.disable(disabled);
     let watched = pipeline.watch();
     let last = pipeline.say_goodbye();
     let written = pipeline.sink.finish_soon();
@@ -218,6 +224,7 @@ impl Pipeline<'_> {
         let [_, _, _, _, failed, signals, stdout] = fds.map(|fd| fd.revents());
         self.ending |= signals.contains(PollFlags::IN) && self.signals.came();
         if self.signals.hung_up() {
+            self.reload()?;
             self.canary.want();
         }
         if self.ending {
@@ -227,6 +234,30 @@ impl Pipeline<'_> {
             anyhow::bail!(sink::READER_GONE);
         }
         Ok(failed.contains(PollFlags::IN))
+    }
+
+    /// Reads the recipes again. Those in force stay if anything is wrong with the new ones.
+    fn reload(&mut self) -> Result<()> {
+        match crate::cmd::recipes_again(&self.config) {
+            Ok(recipes) => {
+                let count = recipes.len();
+                self.engine.replace_recipes(recipes);
+                self.probe.replan(&self.engine.plan())?;
+                self.disabled.clear();
+                self.disable(Vec::new());
+                sink::log(&format!("recipes reloaded: {count} are in force"));
+            }
+            Err(error) => sink::log(&format!(
+                "recipes not reloaded, the former ones stay in force: {error:#}"
+            )),
+        }
+        Ok(())
+    }
+
+    /// Notes why further rules are not in force.
+    fn disable(&mut self, why: Vec<String>) {
+        self.disabled.extend(why);
+        self.coverage.set(Owner::Rules, self.disabled.clone());
     }
 
     fn drain(&mut self) -> Result<usize> {
@@ -354,6 +385,11 @@ impl Pipeline<'_> {
             for record in self.engine.on(&event) {
                 self.names.ask(&record);
                 full |= self.sink.send(Item { record, boot_ns }, long) == Room::Full;
+            }
+            for name in self.engine.take_failed() {
+                let why = format!("recipe {name} is disabled: it took too long on an event");
+                sink::log(&why);
+                self.disable(vec![why]);
             }
         }
         if self.plan.events {

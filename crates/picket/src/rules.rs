@@ -1,6 +1,7 @@
 //! Catalogue and recipes: those that the binary carries, and those that the configuration adds.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -92,6 +93,14 @@ impl Files {
         }
     }
 
+    /// Refuses files that somebody else could change: who writes recipes says what is not told.
+    pub(crate) fn are_ours(config: &Config) -> Result<()> {
+        for path in config.catalogue.iter().chain(&config.recipes) {
+            is_ours(path)?;
+        }
+        Ok(())
+    }
+
     /// Parses them. An error disables what it is in, and nothing else.
     pub(crate) fn parse(&self) -> Rules {
         let (catalogue, mut errors) = Catalogue::parse(borrowed(&self.catalogue));
@@ -106,6 +115,33 @@ impl Files {
         errors.extend(recipes.iter().flat_map(|recipe| recipe.unknown_servers(known)));
         Rules { catalogue, recipes, errors }
     }
+}
+
+/// Whether only the owner, who is root or who runs picket, may write a file or what is in a
+/// directory.
+fn is_ours(path: &Path) -> Result<()> {
+    let what = || format!("cannot read {}", path.display());
+    let meta = fs::metadata(path).with_context(what)?;
+    let own = rustix::process::geteuid().as_raw();
+    anyhow::ensure!(
+        meta.uid() == 0 || meta.uid() == own,
+        "{} belongs to user {}: expected root or the user that runs picket (chown root {0})",
+        path.display(),
+        meta.uid()
+    );
+    anyhow::ensure!(
+        meta.mode() & 0o022 == 0,
+        "{} may be written by others than its owner (mode {:o}): chmod go-w {0}",
+        path.display(),
+        meta.mode() & 0o7777
+    );
+    if meta.is_dir() {
+        let entries = fs::read_dir(path).with_context(what)?;
+        for entry in entries {
+            is_ours(&entry.with_context(what)?.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn borrowed(files: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// SIGINT and SIGTERM ask to end; a second one ends at once. SIGHUP asks for a proof of coverage.
+/// SIGINT and SIGTERM ask to end; a second one ends at once. SIGHUP asks for the recipes to be
+/// read again and for a proof of coverage.
 pub(crate) struct Signals {
     stream: UnixStream,
     asked: Arc<AtomicBool>,
@@ -49,7 +50,7 @@ impl Signals {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Whether a proof was asked for since the last time.
+    /// Whether SIGHUP came since the last time.
     pub(crate) fn hung_up(&self) -> bool {
         self.hung_up.swap(false, Ordering::SeqCst)
     }

@@ -114,8 +114,15 @@ struct {
 	__type(value, struct exec_record);
 } exec_scratch SEC(".maps");
 
+/* Whether there is no filter, and every execution crosses: recipes may be exchanged while they run. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} everything SEC(".maps");
+
 /* Set before loading. */
-const volatile bool everything = false;	  /* no filter: every execution crosses */
 const volatile __u64 image_slots = 16384; /* as many as `images` has */
 
 /* How many slots of images were ever used: those beyond need not be on a list to be free. */

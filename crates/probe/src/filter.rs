@@ -1,5 +1,7 @@
 //! The kernel's filter, filled from the plan.
 
+use std::collections::BTreeSet;
+
 use detect::plan::{Plan, Verdict};
 use event::FileId;
 use libbpf_rs::{MapCore, MapFlags};
@@ -16,17 +18,35 @@ const VERDICT_WATCH: u8 = 2;
 /// clock (two seconds on FAT), and nobody could tell: no verdict is kept of it.
 const SETTLED_NS: i64 = 2_000_000_000;
 
-pub(crate) fn fill(names: &impl MapCore, plan: &Plan) -> Result<(), Error> {
-    for name in &plan.names {
-        names
-            .update(&kernel_name(name), &[1], MapFlags::ANY)
-            .map_err(|e| Error::map(&format!("put {name:?} into the kernel's filter"), &e))?;
+/// Puts a plan in force, in the place of the one before.
+pub(crate) fn put(
+    names: &impl MapCore,
+    everything: &impl MapCore,
+    plan: &Plan,
+    all: bool,
+) -> Result<(), Error> {
+    let wanted: BTreeSet<[u8; COMM_LEN]> = plan.names.iter().map(|n| kernel_name(n)).collect();
+    // First what is new, so that nothing slips through in between.
+    let switch = u32::from(all || !plan.everything.is_empty());
+    everything
+        .update(&0_u32.to_ne_bytes(), &switch.to_ne_bytes(), MapFlags::ANY)
+        .map_err(|e| Error::map("switch the kernel's filter", &e))?;
+    for name in &wanted {
+        names.update(name, &[1], MapFlags::ANY).map_err(|e| {
+            let name = String::from_utf8_lossy(name);
+            let name = name.trim_end_matches('\0');
+            Error::map(&format!("put {name:?} into the kernel's filter"), &e)
+        })?;
+    }
+    let stale = names.keys().filter(|key| !wanted.iter().any(|name| name == key.as_slice()));
+    for key in stale.collect::<Vec<_>>() {
+        names.delete(&key).map_err(|e| Error::map("clear the kernel's filter", &e))?;
     }
     Ok(())
 }
 
-/// A name as the kernel looks it up: cut to the length of `comm`, then without a version.
-/// `cut_version` in `bpf/hook/exec.h` does the same, and a test compares the two.
+/// A name as the kernel looks it up: in small letters, cut to the length of `comm`, then without a
+/// version. `known_name` in `bpf/hook/exec.h` does the same, and a test compares the two.
 pub(crate) fn kernel_name(name: &str) -> [u8; COMM_LEN] {
     let bytes = &name.as_bytes()[..name.len().min(COMM_LEN - 1)];
     let end = bytes
@@ -35,6 +55,7 @@ pub(crate) fn kernel_name(name: &str) -> [u8; COMM_LEN] {
         .map_or(0, |last| last + 1);
     let mut key = [0; COMM_LEN];
     key[..end].copy_from_slice(&bytes[..end]);
+    key.make_ascii_lowercase();
     key
 }
 
@@ -106,6 +127,7 @@ mod tests {
             ("apache2", "apache"),
             ("transmission-daemon", "transmission-da"),
             ("waitress-serve-3.11", "waitress-serve"),
+            ("HTTPd-2.4", "httpd"),
             ("7", ""),
             ("", ""),
             ("memfd:picket-canary", "memfd:picket-ca"),

@@ -87,6 +87,8 @@ pub struct Probe {
     ledger: RefCell<reader::Ledger>,
     /// When losses were last asked for.
     asked: Cell<u64>,
+    /// Whatever the plan says, every execution crosses.
+    everything: bool,
 }
 
 impl Probe {
@@ -127,7 +129,6 @@ impl Probe {
         // Many processes run what their parent runs.
         let images = (options.processes / 4).max(1);
         if let Some(data) = open.maps.rodata_data.as_deref_mut() {
-            data.everything = options.everything;
             data.image_slots = u64::from(images);
         }
         let sizes = |e| Error::load("set the sizes of", &e);
@@ -142,8 +143,9 @@ impl Probe {
             open.maps.heards.set_autocreate(false).map_err(|e| Error::load("open", &e))?;
         }
         let skel = open.load().map_err(|e| Error::load("load", &e))?;
-        filter::fill(&skel.maps.names, plan)?;
+        filter::put(&skel.maps.names, &skel.maps.everything, plan, options.everything)?;
         Ok(Self {
+            everything: options.everything,
             suspects: RefCell::new(suspect::Suspects::new(deaf)),
             skel,
             seeds: seed::Seeds::default(),
@@ -151,6 +153,12 @@ impl Probe {
             ledger: RefCell::default(),
             asked: Cell::new(0),
         })
+    }
+
+    /// Goes on with another plan.
+    pub fn replan(&self, plan: &Plan) -> Result<(), Error> {
+        let maps = &self.skel.maps;
+        filter::put(&maps.names, &maps.everything, plan, self.everything)
     }
 
     /// Turns the programs on, then learns what already runs. Returns how many processes that was.

@@ -141,6 +141,27 @@ pub(super) fn mask() -> Seeds {
     seeds
 }
 
+pub(super) fn when() -> Seeds {
+    let mut seeds = Seeds::default();
+    for (name, source) in [
+        ("all", "process.args.all(a, a.size() > 1) && !has(process.cwd)"),
+        ("exists", "ancestors.exists(a, a.name == \"sshd\" || \"x\" in a.args)"),
+        ("if", "(process.uid == 0 ? \"root\" : process.user) != 'a'"),
+        ("in", "process.name in [\"sh\", \"bash\"] || process.uid in [0, -1]"),
+        ("listen", "listen.exists(l, l.public && l.port >= 1024)"),
+        ("lower", "process.command_line.lowerAscii().contains(\"http\")"),
+        ("matches", "process.exe.path.matches(\"^/(tmp|dev/shm)/.*[0-9]{2,}$\")"),
+        ("nested", "ancestors.exists(a, a.args.exists(b, b.startsWith(process.name)))"),
+        ("escapes", "\"\\u00e4\\n\\\"\" == r\"\\d\" && b'x' == b'x'"),
+        ("parentheses", "((((((((((((((((true))))))))))))))))"),
+        ("open", "process.args.exists(a, a =="),
+        ("macros", "[1].map(x, x) == [1].filter(x, true) || [1].exists_one(x, x > 0)"),
+    ] {
+        seeds.add(name, source);
+    }
+    seeds
+}
+
 pub(super) fn recipe() -> Seeds {
     let mut seeds = Seeds::default();
     let recipes = place::texts("recipes", ".yaml");

@@ -35,6 +35,7 @@ pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
         "recipe" => lines::recipe(),
         "recording" => lines::recording(),
         "unwrap" => lines::unwrap(),
+        "when" => lines::when(),
         "wire" => binary::wire(),
         other => panic!("no seeds for {other}"),
     };

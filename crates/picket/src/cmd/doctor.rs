@@ -27,7 +27,9 @@ pub(crate) fn run(common: &Common) -> Result<ExitCode> {
         fix: rules.errors.first().map(|e| format!("{e} (`picket recipe check` lists all)")),
     });
     checks.extend(probe::programs());
-    checks.extend(live(&config, &rules.catalogue.plan()));
+    let mut plan = rules.catalogue.plan();
+    plan.add(&rules.recipes, &rules.catalogue);
+    checks.extend(live(&config, &plan));
     let format = config::format(common);
     for check in &checks {
         match format {

@@ -13,11 +13,23 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use detect::engine::Engine;
+use detect::recipe::Recipe;
 
 use crate::config::Config;
 use crate::environment;
 use crate::rules::{Files, Rules};
 use crate::sink;
+
+/// The recipes that the configuration describes now, all or none. The catalogue is read at the
+/// start only: verdicts on files rest on it.
+pub(crate) fn recipes_again(config: &Config) -> Result<Vec<Recipe>> {
+    Files::are_ours(config)?;
+    let Rules { recipes, errors, .. } = Files::configured(config)?.parse();
+    match errors.as_slice() {
+        [] => Ok(recipes),
+        [first, more @ ..] => anyhow::bail!("{first} ({} more errors)", more.len()),
+    }
+}
 
 /// The engine that the configuration describes. What is wrong with a rule is said, and disables
 /// that rule alone.

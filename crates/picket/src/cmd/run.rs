@@ -7,10 +7,12 @@ use anyhow::Result;
 use crate::cli::{Common, RunArgs};
 use crate::config::{self, Config};
 use crate::pipeline::{self, Plan};
+use crate::rules::Files;
 use crate::sink::Style;
 
 pub(crate) fn run(common: &Common, args: &RunArgs) -> Result<ExitCode> {
     let config = Config::load(common)?;
+    Files::are_ours(&config)?;
     let severity = args.severity.map_or(config.severity, Into::into);
     let plan = Plan {
         everything: args.events,

@@ -50,19 +50,7 @@ impl Text {
         let mut out = String::new();
         let level = d.severity.to_string().to_uppercase();
         let time = d.time.to_string();
-        let verb = match d.server.purpose {
-            event::Purpose::Serve if d.seeded => "ran already, started",
-            event::Purpose::Serve => "started",
-            event::Purpose::Manage => "invoked, not to serve,",
-            event::Purpose::Unknown => "executed",
-        };
-        let disguise = if d.server.masquerade { ", under a false name," } else { "" };
-        let headline = format!(
-            "{} {verb}{disguise} on {} by {}",
-            called(&d.server),
-            safe(&d.host),
-            safe(&d.launcher.detail)
-        );
+        let headline = headline(d);
         let clock = time.get(11..19).unwrap_or_default();
         let _ =
             writeln!(out, "{} {} {}", clock, self.level(d.severity, &level), self.bold(&headline));
@@ -98,13 +86,14 @@ impl Text {
         let chain: Vec<String> = d.ancestry.iter().rev().chain([&own]).map(link).collect();
         let above = if d.ancestry_truncated { "… (cut) → " } else { "" };
         self.field(&mut out, "chain", &format!("{above}{}", chain.join(" → ")));
-        let evidence: Vec<String> = d
-            .server
-            .evidence
-            .iter()
-            .map(|e| if e.agrees { safe(&e.detail) } else { format!("but {}", safe(&e.detail)) })
-            .collect();
-        self.field(&mut out, "why", &format!("{} ({})", evidence.join("; "), d.server.confidence));
+        if let Some(server) = &d.server {
+            let sign = |e: &event::Evidence| {
+                if e.agrees { safe(&e.detail) } else { format!("but {}", safe(&e.detail)) }
+            };
+            let evidence: Vec<String> = server.evidence.iter().map(sign).collect();
+            let why = format!("{} ({})", evidence.join("; "), server.confidence);
+            self.field(&mut out, if is_server(d) { "why" } else { "server" }, &why);
+        }
         let reasons: Vec<String> = d.reasons.iter().map(|r| safe(r)).collect();
         self.field(&mut out, "severity", &format!("{}: {}", d.severity, reasons.join("; ")));
         for technique in &d.attack.techniques {
@@ -129,7 +118,10 @@ impl Text {
         let reasons: Vec<String> = u.reasons.iter().map(|r| safe(r)).collect();
         let time = u.time.to_string();
         let clock = time.get(11..19).unwrap_or_default();
-        let what = format!("{} {}: {}", called(&u.server), u.server.confidence, reasons.join("; "));
+        let who = u.server.as_ref().map_or_else(String::new, |server| {
+            format!("{} {}: ", called(server), server.confidence)
+        });
+        let what = format!("{who}{}", reasons.join("; "));
         let mut out =
             format!("{clock} {} {}\n", self.level(Severity::Info, "UPDATE"), self.bold(&what));
         self.field(&mut out, "listens", &at.join(", "));
@@ -224,6 +216,42 @@ fn quoted(arg: &str) -> String {
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))
     }
+}
+
+/// Whether what was detected is a web server itself; else it runs below one, or has none to do with.
+fn is_server(d: &Detection) -> bool {
+    d.below.is_none() && d.server.is_some()
+}
+
+/// What happened, in a line.
+fn headline(d: &Detection) -> String {
+    let (host, by) = (safe(&d.host), safe(&d.launcher.detail));
+    let program = safe(d.process.exe.path.rsplit('/').next().unwrap_or_default());
+    let server = match (&d.server, &d.below) {
+        (Some(server), None) => server,
+        (Some(server), Some(below)) => {
+            let server = called(server);
+            let what = safe(&d.recipe.description);
+            return format!("{what}: {program} below {server} ({}) on {host}", below.pid);
+        }
+        (None, _) => {
+            return format!("{}: {program} on {host} by {by}", safe(&d.recipe.description));
+        }
+    };
+    let verb = match server.purpose {
+        event::Purpose::Serve if d.seeded => "ran already, started",
+        event::Purpose::Serve => "started",
+        event::Purpose::Manage => "invoked, not to serve,",
+        event::Purpose::Unknown => "executed",
+    };
+    let disguise = if server.masquerade { ", under a false name," } else { "" };
+    // The usual recipe says no more than that.
+    let own = if d.recipe.name == "webserver_exec" {
+        String::new()
+    } else {
+        format!("{}: ", safe(&d.recipe.description))
+    };
+    format!("{own}{} {verb}{disguise} on {host} by {by}", called(server))
 }
 
 /// What a server is called, with its version where that is known.

@@ -32,6 +32,17 @@ static __always_inline void put_change_time(struct file_key *key, struct inode *
 	}
 }
 
+/* Makes eight letters small at once: for each byte that is a capital letter of ASCII, the highest bit
+ * of the sum tells, and moved to where the bit of small letters is it makes one of it. */
+static __always_inline __u64 small(__u64 text)
+{
+	__u64 ones = 0x0101010101010101ULL;
+	__u64 low = text & (0x7f * ones);
+	__u64 from_a = low + (0x80 - 'A') * ones;
+	__u64 after_z = low + (0x7f - 'Z') * ones;
+	return text | ((from_a ^ after_z) & ~text & (0x80 * ones)) >> 2;
+}
+
 /* Cuts the version off a name, as probe::filter does for the names it puts into the map. */
 static __always_inline void cut_version(char name[COMM_LEN])
 {
@@ -46,7 +57,8 @@ static __always_inline void cut_version(char name[COMM_LEN])
 static __always_inline bool known_name(const char name[COMM_LEN])
 {
 	char key[COMM_LEN];
-	__builtin_memcpy(key, name, COMM_LEN);
+	*(__u64 *)key = small(*(__u64 *)name);
+	*(__u64 *)(key + 8) = small(*(__u64 *)(name + 8));
 	cut_version(key);
 	return bpf_map_lookup_elem(&names, key) != 0;
 }
@@ -71,7 +83,9 @@ static __always_inline int filter(struct task_struct *task, struct dentry *dentr
 		return WHY_UNKNOWN;
 	if (*verdict == VERDICT_WATCH)
 		return WHY_FILE;
-	return everything ? WHY_EVERYTHING : -1;
+	__u32 zero = 0;
+	__u32 *all = bpf_map_lookup_elem(&everything, &zero);
+	return all && *all ? WHY_EVERYTHING : -1;
 }
 
 /* What an overlay promises of change times is what the file system below it promises. */
