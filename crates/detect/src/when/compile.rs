@@ -80,10 +80,22 @@ impl<'c> Compiler<'c> {
         self.test(e)
     }
 
-    /// The place of a part. What macros made has none; its nearest part that was written has.
+    /// Where a part begins. The parser notes operators and dots, which come later.
     fn at(&self, e: &IdedExpr) -> usize {
-        let own = self.places.offset_for(e.id).map(|(start, _)| start as usize);
-        own.filter(|at| *at <= self.source.len()).unwrap_or(0)
+        let mut begin = usize::MAX;
+        let mut part = Some(e);
+        while let Some(e) = part {
+            if let Some((start, _)) = self.places.offset_for(e.id) {
+                begin = begin.min(start as usize);
+            }
+            part = match &e.expr {
+                Expr::Select(select) => Some(&select.operand),
+                Expr::Call(call) => call.target.as_deref().or(call.args.first()),
+                _ => None,
+            };
+        }
+        // What macros made has no place.
+        if begin <= self.source.len() { begin } else { 0 }
     }
 
     fn wrong<T>(&self, e: &IdedExpr, message: impl Into<String>) -> Checked<T> {

@@ -27,7 +27,8 @@ pub(crate) fn recipes_again(config: &Config) -> Result<Vec<Recipe>> {
     let Rules { recipes, errors, .. } = Files::configured(config)?.parse();
     match errors.as_slice() {
         [] => Ok(recipes),
-        [first, more @ ..] => anyhow::bail!("{first} ({} more errors)", more.len()),
+        [one] => anyhow::bail!("{one}"),
+        [first, more @ ..] => anyhow::bail!("{first} (and {} more)", more.len()),
     }
 }
 

@@ -17,6 +17,7 @@ mod hostile;
 mod input;
 mod lifecycle;
 mod privilege;
+mod recipes;
 mod seeded;
 mod servers;
 mod silence;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     trials.extend(silence::trials());
     trials.extend(lifecycle::trials());
     trials.extend(privilege::trials());
+    trials.extend(recipes::trials());
     trials.extend(hostile::trials());
     trials.extend(seeded::trials());
     trials.extend(workload::trials());
