@@ -157,6 +157,7 @@ pub(crate) const FIELDS: &[Field] = &[
     ("server.purpose", Get::Text(|s| word(s.identity?.purpose)), "serve, manage or unknown"),
     ("server.confidence", Get::Text(|s| word(s.identity?.confidence)), "weak, strong or confirmed"),
     ("server.masquerade", Get::Flag(|s| Some(s.identity?.masquerade)), "its name says something else than what it is"),
+    ("server.disputed", Get::Flag(|s| Some(s.identity?.disputed)), "its file was read and is not what it is called: only its name speaks for it"),
 
     ("above.name", Get::Text(|s| some(s.above?.name)), "the nearest web server among the ancestors: its name in the catalogue"),
     ("above.pid", Get::Int(|s| Some(s.above?.ancestor.pid.into())), "its process id"),

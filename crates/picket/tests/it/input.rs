@@ -526,7 +526,8 @@ fn replay_agrees() {
     let read: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let own = |records: &[Value]| -> Vec<Value> {
         let own = records.iter().filter(|r| {
-            r["type"] == "detection" && r["process"]["invoked_as"] == file.to_str().unwrap()
+            r["recipe"]["name"] == "webserver_exec"
+                && r["process"]["invoked_as"] == file.to_str().unwrap()
         });
         own.cloned()
             .map(|mut r| {
