@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 PICKET := target/release/picket
 
-.PHONY: help run build test check unit it flood fuzz fuzz-check fuzz-seeds vmtest vmtest-short bench bench-smoke evasion corpus docs man fmt clean setup setup-test
+.PHONY: help run build test check unit it flood fuzz fuzz-check fuzz-seeds vmtest vmtest-short bench bench-smoke replay-bench evasion corpus docs man fmt clean setup setup-test
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -62,6 +62,9 @@ bench: build ## measure, and write docs/figures.md (20 to 25 minutes; BENCH_ROUN
 
 bench-smoke: build ## prove that every part of the bench works (about 2 minutes), write nothing
 	$(BENCH) --quick
+
+replay-bench: build ## how fast a recording is replayed, against SQL; write docs/figures.md (some minutes)
+	scripts/replay-speed.py --write
 
 evasion: setup-test ## run the evasion matrix, write docs/figures.md
 	scripts/test-servers-setup.sh
