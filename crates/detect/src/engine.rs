@@ -105,6 +105,7 @@ impl Engine {
             Event::Exec { host, exec } => self.on_exec(host, exec),
             Event::Listen { host, listen } => self.on_listen(host, listen),
             Event::Behaviour { host, behaviour } => self.on_behaviour(host, behaviour),
+            Event::Connect { .. } => Vec::new(),
         }
     }
 
@@ -174,6 +175,11 @@ impl Engine {
     /// Whether a detection was made of this process.
     pub fn knows_process(&self, key: ProcessKey) -> bool {
         self.servers.contains_key(&key)
+    }
+
+    /// Whether this process is a web server, and not only one that manages it.
+    pub fn serves(&self, key: ProcessKey) -> bool {
+        self.servers.get(&key).is_some_and(|known| known.server.purpose != Purpose::Manage)
     }
 
     /// More is known of the container that a server runs in.

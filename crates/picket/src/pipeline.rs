@@ -27,6 +27,7 @@ use crate::seeded::Seeded;
 use crate::signals::Signals;
 use crate::sink::{self, Item, Room, Sink, Style};
 use crate::tally;
+use crate::trees::{self, Trees};
 use crate::users::Users;
 
 /// Counters are looked at this often.
@@ -75,6 +76,8 @@ struct Pipeline<'p> {
     systemd: Ready,
     /// Who listened before, and was not looked at yet.
     seeded: Seeded,
+    /// Where servers are, of whose descendants the kernel must tell.
+    trees: Trees,
     coverage: Watch,
     /// It was said how much is seen.
     ready: bool,
@@ -97,6 +100,7 @@ pub(crate) fn run(
         ring_bytes: config.ring_bytes,
         processes: config.processes,
         files: config.files,
+        trees: trees::CLEARED,
     };
     let canary = Canary::new(config.canary_seconds)?;
     let mut probe = Probe::load(&options, &engine.catalogue().plan())?;
@@ -125,6 +129,7 @@ pub(crate) fn run(
         said_deaf: false,
         packed: VecDeque::new(),
         seeded,
+        trees: Trees::default(),
         canary,
         systemd,
         coverage: Watch::new(started, disabled),
@@ -248,6 +253,7 @@ impl Pipeline<'_> {
                 Seen::Listen(listen) if self.canary.is_own_listener(&listen) => {}
                 Seen::Listen(listen) => self.queue.listen(listen),
                 Seen::Answer(answer) => self.queue.answer(answer),
+                Seen::Connect(connect) => self.queue.connect(connect),
             }
         }
         // A slow reader of stdout must not keep it from looking at anything else.
@@ -323,6 +329,11 @@ impl Pipeline<'_> {
                 process.user = self.users.name(process);
                 (Event::Behaviour { host, behaviour }, None)
             }
+            Arrived::Connect(connect) => {
+                let boot_ns = Some(self.boot_ns_of(connect.time));
+                (Event::Connect { host, connect }, boot_ns)
+            }
+            Arrived::AllFound => return self.trees.begin(self.probe, &self.engine),
         };
         self.tell(event, boot_ns)
     }
@@ -332,9 +343,9 @@ impl Pipeline<'_> {
     fn deliver_found(&mut self, mut found: Found) -> Result<()> {
         let process = &mut found.exec.process;
         process.user = self.users.name(process);
-        let known = |listen: &Listen| self.engine.knows(listen);
+        let known = |listen: &Listen| self.has_told(listen);
         let key = process.key();
-        if !self.engine.knows_process(key) && !found.own().any(known) {
+        if !(self.plan.detections && self.engine.knows_process(key)) && !found.own().any(known) {
             let (host, exec) = (self.host.clone(), found.exec.clone());
             self.tell(Event::Exec { host, exec }, None)?;
         }
@@ -350,8 +361,10 @@ impl Pipeline<'_> {
             false => [READER_PATIENCE, PATIENCE],
         };
         let mut full = false;
+        let records = self.engine.on(&event);
+        self.trees.judge(self.probe, &self.engine, &event)?;
         if self.plan.detections {
-            for record in self.engine.on(&event) {
+            for record in records {
                 self.names.ask(&record);
                 full |= self.sink.send(Item { record, boot_ns }, long) == Room::Full;
             }
@@ -366,11 +379,16 @@ impl Pipeline<'_> {
         Ok(())
     }
 
+    /// Whether a detection was written of a process that listens, or of one of its parents.
+    fn has_told(&self, listen: &Listen) -> bool {
+        self.plan.detections && self.engine.knows(listen)
+    }
+
     /// A listener of a process that nobody recognised is worth a second look, into its memory and
     /// at what it answers.
     fn look_closer(&mut self, listen: &Listen) {
         let own = Some(listen.pid) == self.canary.own();
-        if own || self.engine.knows(listen) {
+        if own || self.has_told(listen) {
             return;
         }
         if let Err(error) = self.reader.suspect(listen) {
@@ -461,6 +479,7 @@ impl Pipeline<'_> {
             (counts.lost_execs, gaps.execs),
             (counts.lost_listens, gaps.listens),
             (counts.lost_answers, gaps.answers),
+            (counts.lost_connects, gaps.connects),
         ];
         let unknown: u64 = pairs.iter().map(|(counted, gap)| gap.saturating_sub(*counted)).sum();
         let unknown = unknown + counts.skipped + self.reader.malformed();
@@ -535,7 +554,7 @@ fn masked(mut event: Event) -> Event {
     let exec = match &mut event {
         Event::Exec { exec, .. } => Some(exec),
         Event::Behaviour { behaviour, .. } => Some(&mut behaviour.exec),
-        Event::Listen { .. } => None,
+        Event::Listen { .. } | Event::Connect { .. } => None,
     };
     if let Some(exec) = exec {
         exec.process.args = detect::mask::arguments(&exec.process.args);

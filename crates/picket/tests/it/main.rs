@@ -20,6 +20,7 @@ mod privilege;
 mod seeded;
 mod servers;
 mod silence;
+mod trees;
 mod workload;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     trials.extend(privilege::trials());
     trials.extend(hostile::trials());
     trials.extend(seeded::trials());
+    trials.extend(trees::trials());
     trials.extend(workload::trials());
     trials.extend(input::trials());
     trials.extend(docs::trials());
