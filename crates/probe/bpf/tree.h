@@ -36,7 +36,7 @@ static __always_inline __u64 seeded_tree(const struct proc_key *key)
 
 static __always_inline __u64 listeners_tree(const struct proc_key *key)
 {
-	return seeded_image(key) & (TREE_LISTENER - 1) | TREE_LISTENER;
+	return (seeded_image(key) & (TREE_LISTENER - 1)) | TREE_LISTENER;
 }
 
 /* The tree of a process, unless there is no server in it. */

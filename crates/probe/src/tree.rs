@@ -65,7 +65,8 @@ impl Probe {
         let mut values = vec![types::proc::default(); BATCH as usize];
         let mut members = Vec::new();
         // Where the next batch begins, in the kernel's words.
-        let (mut at, mut next) = ([0_u8; size_of::<types::proc_key>()], [0_u8; _]);
+        let mut at = [0_u8; size_of::<types::proc_key>()];
+        let mut next = at;
         let mut first = true;
         loop {
             let mut count = BATCH;
