@@ -54,7 +54,7 @@ enum { BPF_SK_STORAGE_GET_F_CREATE = 1 };
 #define TCP_SYN_SENT 2
 #define TCP_CLOSE 7
 #define TCP_LISTEN 10
-#define SOCK_DONE 1 /* a bit of sk_flags: the other side has said all it had to say */
+#define SOCK_DONE 1 /* a bit of skc_flags: the other side has said all it had to say */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -244,6 +244,7 @@ struct sock_common {
 	__u16 skc_num;
 	unsigned short skc_family;
 	unsigned char skc_state;
+	unsigned long skc_flags;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -310,7 +311,6 @@ struct sock {
 	struct sock_common __sk_common;
 	struct sock_cgroup_data sk_cgrp_data;
 	__u16 sk_protocol;
-	unsigned long sk_flags;
 };
 
 struct socket {
