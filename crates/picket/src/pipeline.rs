@@ -344,8 +344,8 @@ impl Pipeline<'_> {
         let process = &mut found.exec.process;
         process.user = self.users.name(process);
         let known = |listen: &Listen| self.has_told(listen);
-        let key = process.key();
-        if !(self.plan.detections && self.engine.knows_process(key)) && !found.own().any(known) {
+        let itself = self.plan.detections && self.engine.knows_process(process.key());
+        if !itself && !found.own().any(known) {
             let (host, exec) = (self.host.clone(), found.exec.clone());
             self.tell(Event::Exec { host, exec }, None)?;
         }

