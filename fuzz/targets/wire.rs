@@ -2,14 +2,14 @@
 
 use std::sync::LazyLock;
 
-use event::{Event, Record};
+use event::{Event, Record, Tree};
 use probe::{Clock, fuzz};
 
 static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::now);
 
 pub(super) fn run(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
-    match kind % 3 {
+    match kind % 4 {
         0 => {
             let Some(mut exec) = fuzz::exec(bytes, &CLOCK) else { return };
             let p = &exec.process;
@@ -19,12 +19,19 @@ pub(super) fn run(data: &[u8]) {
                 + p.cwd.as_ref().map_or(0, String::len);
             // A byte that is no text becomes four; an empty component is still a slash.
             assert!(text <= 8 * bytes.len(), "{text} bytes of text from {}", bytes.len());
+            // These live in one process only.
             exec.file = None;
+            exec.tree = Tree::default();
             comes_back(Event::Exec { host: "h".to_owned(), exec: Box::new(exec) });
         }
         1 => {
-            let Some(listen) = fuzz::listen(bytes, &CLOCK) else { return };
+            let Some(mut listen) = fuzz::listen(bytes, &CLOCK) else { return };
+            listen.tree = Tree::default();
             comes_back(Event::Listen { host: "h".to_owned(), listen });
+        }
+        3 => {
+            let Some(connect) = fuzz::connect(bytes, &CLOCK) else { return };
+            comes_back(Event::Connect { host: "h".to_owned(), connect: Box::new(connect) });
         }
         _ => {
             fuzz::image(bytes);

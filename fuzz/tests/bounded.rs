@@ -77,6 +77,7 @@ fn sound_seeds_are_accepted() {
     let clock = Clock::now();
     assert!(probe::fuzz::exec(&seed("wire", "exec")[1..], &clock).is_some());
     assert!(probe::fuzz::listen(&seed("wire", "listen")[1..], &clock).is_some());
+    assert!(probe::fuzz::connect(&seed("wire", "connect-3")[1..], &clock).is_some());
     assert!(probe::fuzz::image(&seed("wire", "image")[1..]).unwrap().0.is_some());
     for name in ["64-little", "64-big", "32-little", "32-big"] {
         let scan = SCANNER.scan(&mut seed("elf", name).as_slice());

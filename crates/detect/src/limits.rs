@@ -100,7 +100,10 @@ fn key(per: Per, subject: &Subject<'_>) -> Key {
             let exe = &process.exe;
             Key::File(exe.device.clone(), exe.inode, u64::from(exe.generation))
         }
-        Per::Parent => Key::Process(process.ppid, 0),
+        Per::Parent => {
+            let start = subject.parent().map_or(0, |parent| parent.start_boot_ns);
+            Key::Process(process.ppid, start)
+        }
         Per::Lineage => match subject.above {
             Some(above) => Key::Process(above.key.pid, above.key.start_boot_ns),
             None => Key::Session(process.session),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ancestor, FileId, Listener, Process, Stamp};
+use crate::{Ancestor, FileId, Listener, Process, Stamp, Tree};
 
 /// A successful execution, told by the kernel after the point of no return.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -30,4 +30,7 @@ pub struct Exec {
     /// The file's identity; lives in this process only.
     #[serde(skip)]
     pub file: Option<FileId>,
+    /// The tree of the process.
+    #[serde(skip)]
+    pub tree: Tree,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ProcessKey, Stamp};
+use crate::{ProcessKey, Stamp, Tree};
 
 /// A TCP socket entered LISTEN.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct Listen {
     pub cgroup: u64,
     /// Where it listens.
     pub listener: Listener,
+    /// The tree of the process.
+    #[serde(skip)]
+    pub tree: Tree,
 }
 
 impl Listen {

@@ -23,6 +23,7 @@ mod seeded;
 mod signals;
 mod sink;
 mod tally;
+mod trees;
 mod users;
 
 use std::process::ExitCode;

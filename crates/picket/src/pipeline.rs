@@ -27,6 +27,7 @@ use crate::seeded::Seeded;
 use crate::signals::Signals;
 use crate::sink::{self, Item, Room, Sink, Style};
 use crate::tally;
+use crate::trees::{self, Trees};
 use crate::users::Users;
 
 /// Counters are looked at this often.
@@ -75,6 +76,8 @@ struct Pipeline<'p> {
     systemd: Ready,
     /// Who listened before, and was not looked at yet.
     seeded: Seeded,
+    /// Where servers are, of whose descendants the kernel must tell.
+    trees: Trees,
     coverage: Watch,
     /// Why recipes or catalogue files are not in force.
     disabled: Vec<String>,
@@ -100,6 +103,7 @@ pub(crate) fn run(
         ring_bytes: config.ring_bytes,
         processes: config.processes,
         files: config.files,
+        trees: trees::CLEARED,
     };
     let canary = Canary::new(config.canary_seconds)?;
     let mut probe = Probe::load(&options, &engine.plan())?;
@@ -128,6 +132,7 @@ pub(crate) fn run(
         said_deaf: false,
         packed: VecDeque::new(),
         seeded,
+        trees: Trees::default(),
         canary,
         systemd,
         coverage: Watch::new(started, blind),
@@ -279,6 +284,7 @@ impl Pipeline<'_> {
                 Seen::Listen(listen) if self.canary.is_own_listener(&listen) => {}
                 Seen::Listen(listen) => self.queue.listen(listen),
                 Seen::Answer(answer) => self.queue.answer(answer),
+                Seen::Connect(connect) => self.queue.connect(connect),
             }
         }
         // A slow reader of stdout must not keep it from looking at anything else.
@@ -354,6 +360,11 @@ impl Pipeline<'_> {
                 process.user = self.users.name(process);
                 (Event::Behaviour { host, behaviour }, None)
             }
+            Arrived::Connect(connect) => {
+                let boot_ns = Some(self.boot_ns_of(connect.time));
+                (Event::Connect { host, connect }, boot_ns)
+            }
+            Arrived::AllFound => return self.trees.begin(self.probe, &self.engine),
         };
         self.tell(event, boot_ns)
     }
@@ -363,9 +374,9 @@ impl Pipeline<'_> {
     fn deliver_found(&mut self, mut found: Found) -> Result<()> {
         let process = &mut found.exec.process;
         process.user = self.users.name(process);
-        let known = |listen: &Listen| self.engine.knows(listen);
-        let key = process.key();
-        if !self.engine.knows_process(key) && !found.own().any(known) {
+        let known = |listen: &Listen| self.has_told(listen);
+        let itself = self.plan.detections && self.engine.knows_process(process.key());
+        if !itself && !found.own().any(known) {
             let (host, exec) = (self.host.clone(), found.exec.clone());
             self.tell(Event::Exec { host, exec }, None)?;
         }
@@ -381,8 +392,10 @@ impl Pipeline<'_> {
             false => [READER_PATIENCE, PATIENCE],
         };
         let mut full = false;
+        let records = self.engine.on(&event);
+        self.trees.judge(self.probe, &self.engine, &event)?;
         if self.plan.detections {
-            for record in self.engine.on(&event) {
+            for record in records {
                 self.names.ask(&record);
                 full |= self.sink.send(Item { record, boot_ns }, long) == Room::Full;
             }
@@ -402,11 +415,16 @@ impl Pipeline<'_> {
         Ok(())
     }
 
+    /// Whether a detection was written of a process that listens, or of one of its parents.
+    fn has_told(&self, listen: &Listen) -> bool {
+        self.plan.detections && self.engine.knows(listen)
+    }
+
     /// A listener of a process that nobody recognised is worth a second look, into its memory and
     /// at what it answers.
     fn look_closer(&mut self, listen: &Listen) {
         let own = Some(listen.pid) == self.canary.own();
-        if own || self.engine.knows(listen) {
+        if own || self.has_told(listen) {
             return;
         }
         if let Err(error) = self.reader.suspect(listen) {
@@ -497,6 +515,7 @@ impl Pipeline<'_> {
             (counts.lost_execs, gaps.execs),
             (counts.lost_listens, gaps.listens),
             (counts.lost_answers, gaps.answers),
+            (counts.lost_connects, gaps.connects),
         ];
         let unknown: u64 = pairs.iter().map(|(counted, gap)| gap.saturating_sub(*counted)).sum();
         let unknown = unknown + counts.skipped + self.reader.malformed();
@@ -571,7 +590,7 @@ fn masked(mut event: Event) -> Event {
     let exec = match &mut event {
         Event::Exec { exec, .. } => Some(exec),
         Event::Behaviour { behaviour, .. } => Some(&mut behaviour.exec),
-        Event::Listen { .. } => None,
+        Event::Listen { .. } | Event::Connect { .. } => None,
     };
     if let Some(exec) = exec {
         exec.process.args = detect::mask::arguments(&exec.process.args);

@@ -18,6 +18,8 @@ const AT_ONCE: usize = 32;
 #[derive(Default)]
 pub(crate) struct Seeded {
     waiting: VecDeque<(ProcessKey, Vec<Listen>)>,
+    /// The queue was told that there are no more.
+    over: bool,
 }
 
 impl Seeded {
@@ -46,7 +48,7 @@ impl Seeded {
         let waiting = lines
             .into_iter()
             .map(|((start_boot_ns, pid), listens)| (ProcessKey { pid, start_boot_ns }, listens));
-        (Self { waiting: waiting.collect() }, blind.collect())
+        (Self { waiting: waiting.collect(), over: false }, blind.collect())
     }
 
     /// Has the next ones looked at, as far as there is room.
@@ -70,6 +72,9 @@ impl Seeded {
             exec.time = probe.clock().stamp(Clock::boot_ns());
             let lasts = exec.file.is_some_and(|id| reader.lasts(&id));
             queue.found(Found { exec: Box::new(exec), listens }, lasts);
+        }
+        if self.waiting.is_empty() && !std::mem::replace(&mut self.over, true) {
+            queue.all_found();
         }
     }
 

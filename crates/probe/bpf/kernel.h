@@ -51,8 +51,10 @@ enum { BPF_SK_STORAGE_GET_F_CREATE = 1 };
 #define AF_INET6 10
 #define IPPROTO_TCP 6
 #define IPPROTO_MPTCP 262
+#define TCP_SYN_SENT 2
 #define TCP_CLOSE 7
 #define TCP_LISTEN 10
+#define SOCK_DONE 1 /* a bit of skc_flags: the other side has said all it had to say */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -236,11 +238,15 @@ typedef struct {
 } possible_net_t;
 
 struct sock_common {
+	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
 	__u16 skc_num;
 	unsigned short skc_family;
 	unsigned char skc_state;
+	unsigned long skc_flags;
 	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
@@ -318,6 +324,9 @@ struct inet_sock {
 struct tcp_sock {
 	__u32 snd_una;
 	__u64 bytes_acked;
+	__u64 bytes_received;
+	__u64 bytes_sent;
+	__u64 bytes_retrans;
 };
 
 /* What a program of the type cgroup_skb is given. */

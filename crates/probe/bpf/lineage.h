@@ -23,6 +23,8 @@
  *   its other threads by then (de_thread() waits for them), so it does not fork at the same
  *   time. Two threads may fork at the same time: both read a reference that the entry itself
  *   holds, so that its count is not 0 before they add to it.
+ * - `tree` is changed by the process itself as well, when it executes and when it listens: that
+ *   its threads do at the same time, but all of them write the same.
  * - The end is told by the last thread, and by one that ended together with it: both see that no
  *   thread is left. The one that turns `alive` to 0 goes on. An element of the map is used again
  *   as soon as it is deleted: the slower one may look at another process's entry by then. That
@@ -199,9 +201,18 @@ static __always_inline __u64 new_image(struct counters *c, struct task_struct *t
 	return (taken << 32 & ~IMAGE_SEEDED) | slot;
 }
 
-/* Keeps what the process that just executed now runs. */
-static __always_inline void keep_image(struct counters *c, struct task_struct *task,
-				       struct linux_binprm *bprm)
+/* The tree of a process, where that is known. */
+static __always_inline __u64 tree_of(struct task_struct *task)
+{
+	struct proc_key key = key_of(task);
+	struct proc *proc = bpf_map_lookup_elem(&procs, &key);
+
+	return proc ? proc->tree : 0;
+}
+
+/* Keeps what the process that just executed now runs. Its entry, or 0 if there is no room. */
+static __always_inline struct proc *keep_image(struct counters *c, struct task_struct *task,
+					       struct linux_binprm *bprm)
 {
 	__u64 image = new_image(c, task, bprm);
 	struct proc_key key = key_of(task);
@@ -210,18 +221,21 @@ static __always_inline void keep_image(struct counters *c, struct task_struct *t
 	if (known) {
 		/* Exchanged, so that nobody sees the reference before the image. */
 		release_image(c, __sync_lock_test_and_set(&known->image, image));
-		return;
+		return known;
 	}
 	/* There was no room for it when it was made. What its parent ran then is not known. */
 	struct proc proc = {
 		.parent = key_of(task->real_parent),
 		.alive = key.start + 1,
 		.image = image,
+		.tree = tree_of(task->real_parent),
 	};
 	if (keep_proc(c, &key, &proc, BPF_ANY)) {
 		release_image(c, image);
 		note_unkept(c);
+		return 0;
 	}
+	return bpf_map_lookup_elem(&procs, &key);
 }
 
 /* Adds a process that was just made. */
@@ -235,6 +249,7 @@ static __always_inline void keep_child(struct counters *c, struct task_struct *c
 	if (from) {
 		proc.born = from->image ? from->image : from->born;
 		hold_image(proc.born);
+		proc.tree = from->tree;
 		from->keep = 1; /* it is an ancestor now */
 	}
 	if (keep_proc(c, &key, &proc, BPF_ANY)) {
@@ -256,15 +271,6 @@ static __always_inline void bury(struct counters *c, struct proc_key *key)
 		forget(c, key, proc);
 	else if (bpf_map_push_elem(&dead, key, 0))
 		forget(c, key, proc); /* never: the queue is as long as the map */
-}
-
-/* Someone may ask for the current process when it is gone. */
-static __always_inline void keep_current(struct task_struct *task)
-{
-	struct proc_key key = key_of(task);
-	struct proc *proc = bpf_map_lookup_elem(&procs, &key);
-	if (proc)
-		proc->keep = 1;
 }
 
 #endif

@@ -29,6 +29,27 @@ struct {
 	__uint(max_entries, 128 << 10);
 } answers SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 128 << 10);
+} connects SEC(".maps");
+
+/* Connections that were told of. Goes with the socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct connection);
+} connections SEC(".maps");
+
+/* Forgetting one only has more connections told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct peer_key);
+	__type(value, struct peer);
+} peers SEC(".maps");
+
 /* Listeners that are waited for to answer. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -68,6 +89,15 @@ struct {
 	__type(key, struct file_key);
 	__type(value, __u8);
 } files SEC(".maps");
+
+/* Trees without a server, as user space found out: see tree.h. Forgetting one only costs another
+ * look. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u8);
+} cleared SEC(".maps");
 
 /* Lineage: see lineage.h. */
 struct {
@@ -123,6 +153,7 @@ struct {
 } everything SEC(".maps");
 
 /* Set before loading. */
+const volatile bool below = false;	  /* tell what those do who may have a server above them */
 const volatile __u64 image_slots = 16384; /* as many as `images` has */
 
 /* How many slots of images were ever used: those beyond need not be on a list to be free. */

@@ -10,6 +10,7 @@
 #include "tail.h"
 #include "cgroup.h"
 #include "lineage.h"
+#include "tree.h"
 #include "suspect.h"
 
 /* In the order in which they are turned on. A process whose end were missed would be taken for a
@@ -17,6 +18,7 @@
  * found listening and were not seen to execute are all that is missing. */
 #include "hook/exit.h"
 #include "hook/fork.h"
+#include "hook/connect.h"
 #include "hook/listen.h"
 #include "hook/exec.h"
 #include "hook/answer.h"
@@ -28,6 +30,7 @@ struct wire {
 	struct exec_head exec;
 	struct listen_record listen;
 	struct answer_record answer;
+	struct connect_record connect;
 	struct seed_record seed;
 };
 const struct wire wire_types = {};

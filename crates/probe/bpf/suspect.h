@@ -32,6 +32,7 @@ static __always_inline __u64 socket_cgroup(struct sock *sk)
 	return cgroup ? BPF_CORE_READ(cgroup, kn, id) : 0;
 }
 
+/* The address of a socket, not of who is at its other end. */
 static __always_inline void put_address(__u8 address[16], struct sock *sk)
 {
 	__builtin_memset(address, 0, 16);

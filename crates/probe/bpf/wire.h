@@ -47,6 +47,7 @@
 #define WHY_NAME 1
 #define WHY_FILE 2
 #define WHY_UNKNOWN 3
+#define WHY_BELOW 4 /* somebody above it may be a server, see tree.h */
 
 /* Arguments beyond ARGS_LEN. Pieces are sent before the record that they belong to, which is
  * known by CPU and number. */
@@ -85,10 +86,13 @@ struct proc {
 	__u64 born;		/* what its creator ran when it made this one */
 	__u64 image;		/* what it executed last; 0: nothing, it runs what `born` says */
 	__u64 keep;		/* somebody may still ask for it when it is gone */
+	__u64 tree;		/* that it belongs to, see tree.h; 0: none */
 };
 
 #define IMAGE_SEEDED (1ULL << 63) /* of a process that ran before the hooks: user space has it */
 #define IMAGE_UNKNOWN (~0ULL)	  /* there was no room for it */
+
+#define TREE_LISTENER (1ULL << 62) /* a tree that began with a listener */
 
 /* What a process runs, kept for when it is gone: a slot. Shared by all that fork from it. */
 struct image {
@@ -120,6 +124,8 @@ struct exec_head {
 	__u64 parent_start;
 	__u64 cgroup;
 	__u64 filesystem; /* magic number; of an overlay, that of the layer it writes to */
+	__u64 tree;	  /* that the process belongs to now, 0 for one that is cleared, */
+	__u64 outer;	  /* and before: the same, unless this execution began one */
 	struct file_key file;
 	__u32 cpu;
 	__u32 flags;
@@ -160,6 +166,8 @@ struct listen_record {
 	__u64 boot_ns;
 	__u64 start;
 	__u64 cgroup; /* of the socket; 0 where it could not be told */
+	__u64 tree;   /* as in exec_head */
+	__u64 outer;
 	__u32 cpu;
 	__u32 pid;
 	__u32 net_ns;
@@ -207,6 +215,53 @@ struct heard {
 	__u32 judged;
 };
 
+/* An outbound connection and who made it; kept with the socket. */
+struct connection {
+	__u64 began; /* boot time */
+	__u64 start;
+	__u64 repeats; /* connections of the tree to the same place that were left out before it */
+	__u32 pid;
+	__u32 net_ns;
+	char comm[COMM_LEN];
+};
+
+/* connect_record.kind */
+#define CONNECT_BEGAN 1
+#define CONNECT_ENDED 2
+#define CONNECT_FAILED 3 /* it ended before anybody answered */
+
+struct connect_record {
+	__u64 seq;
+	__u64 boot_ns;
+	struct connection connection;
+	__u64 sent; /* bytes, once it has ended */
+	__u64 received;
+	__u32 cpu;
+	__u16 kind;
+	__u16 family;
+	__u16 local_port; /* 0 as long as the kernel has not chosen one */
+	__u16 peer_port;
+	__u32 pad;
+	__u8 local[16];
+	__u8 peer[16];
+};
+
+/* Where the connections of a tree go, */
+struct peer_key {
+	__u64 tree;
+	__u32 net_ns;
+	__u16 family;
+	__u16 port;
+	__u8 address[16];
+};
+
+/* and how many were told and left out since then. */
+struct peer {
+	__u64 since;
+	__u64 told;
+	__u64 left_out;
+};
+
 /* A line of the task iterator. */
 struct seed_record {
 	struct proc_key key;
@@ -232,6 +287,10 @@ struct counters {
 	__u64 lost_lineage; /* a process or an image could not be kept, since the living stay */
 	__u64 answer_seq;
 	__u64 lost_answers;
+	__u64 connect_seq;
+	__u64 lost_connects;
+	__u64 repeated;	    /* connections that were left out, as one of many to the same place */
+	__u64 below;	    /* executions sent because somebody above may be a server */
 	__u64 lost_args;    /* no room for the rest of the arguments */
 	__u64 evicted;	    /* dead processes that made room in lineage */
 	__u64 first_unkept; /* boot time of the first lost_lineage and of the last */

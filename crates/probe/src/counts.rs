@@ -21,6 +21,13 @@ pub struct Counts {
     pub lost_listens: u64,
     /// Answers of servers that found no room in theirs.
     pub lost_answers: u64,
+    /// Beginnings and ends of connections that found no room in theirs.
+    pub lost_connects: u64,
+    /// Executions among those sent that were sent because somebody above may be a server.
+    pub below: u64,
+    /// Connections that were not told of, as one of many to the same place. The next one that is
+    /// says so.
+    pub repeated: u64,
     /// Executions of which only the fact and what identifies it were sent, since little room was
     /// left, or of which arguments beyond the first 8 KiB found no room. None of them is lost.
     pub thinned: u64,
@@ -41,7 +48,7 @@ pub struct Counts {
 impl Counts {
     /// Everything that was lost in the kernel.
     pub fn lost(&self) -> u64 {
-        self.lost_execs + self.lost_listens + self.lost_answers + self.skipped
+        self.lost_execs + self.lost_listens + self.lost_answers + self.lost_connects + self.skipped
     }
 }
 
@@ -95,6 +102,9 @@ fn read_each(
         sum.lost_execs += cpu.lost_execs;
         sum.lost_listens += cpu.lost_listens;
         sum.lost_answers += cpu.lost_answers;
+        sum.lost_connects += cpu.lost_connects;
+        sum.below += cpu.below;
+        sum.repeated += cpu.repeated;
         sum.thinned += cpu.thinned + cpu.lost_args;
         sum.lost_lineage += cpu.lost_lineage;
         sum.evicted += cpu.evicted;

@@ -1,9 +1,12 @@
 //! From the kernel's bytes to events. Nothing in a record is trusted: every length is checked,
 //! and no byte becomes a Rust enum.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use event::{Exec, Executable, FileId, Listen, Listener, Namespaces, Process, ProcessKey, Stamp};
+use event::{
+    Connect, Endpoint, Exec, Executable, FileId, Listen, Listener, Namespaces, Process, ProcessKey,
+    Stamp, Tree,
+};
 
 use crate::clock::Clock;
 use crate::place;
@@ -23,7 +26,11 @@ const EXEC_OVERLAY: u32 = 1 << 8;
 const EXEC_THIN: u32 = 1 << 9;
 const EXEC_CGROUP_TRUNCATED: u32 = 1 << 10;
 const WHY_UNKNOWN: u32 = 3;
+const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
+const CONNECT_BEGAN: u16 = 1;
+const CONNECT_ENDED: u16 = 2;
+const CONNECT_FAILED: u16 = 3;
 
 /// Types of the wire: plain integers and arrays of them, without padding that matters.
 ///
@@ -36,6 +43,8 @@ unsafe impl Wire for types::exec_head {}
 unsafe impl Wire for types::listen_record {}
 // SAFETY: as above.
 unsafe impl Wire for types::answer_record {}
+// SAFETY: as above.
+unsafe impl Wire for types::connect_record {}
 // SAFETY: as above.
 unsafe impl Wire for types::suspect_key {}
 // SAFETY: as above.
@@ -194,6 +203,7 @@ pub(crate) fn exec(bytes: &[u8], rest: &[u8], clock: &Clock) -> Option<Decoded> 
             filesystem: head.filesystem,
             overlay: has(EXEC_OVERLAY),
         }),
+        tree: Tree { id: head.tree, outer: head.outer },
     };
     Some(Decoded {
         exec,
@@ -206,12 +216,6 @@ pub(crate) fn exec(bytes: &[u8], rest: &[u8], clock: &Clock) -> Option<Decoded> 
 /// Decodes a listener; `None` if the bytes are none.
 pub(crate) fn listen(bytes: &[u8], clock: &Clock) -> Option<Listen> {
     let r: types::listen_record = read(bytes)?;
-    let address = if r.family == AF_INET6 {
-        Ipv6Addr::from(r.address).to_string()
-    } else {
-        let [a, b, c, d, ..] = r.address;
-        Ipv4Addr::new(a, b, c, d).to_string()
-    };
     Some(Listen {
         time: clock.stamp(r.boot_ns),
         seq: r.seq,
@@ -223,8 +227,62 @@ pub(crate) fn listen(bytes: &[u8], clock: &Clock) -> Option<Listen> {
         parents: Vec::new(),
         netns: r.net_ns,
         cgroup: r.cgroup,
-        listener: Listener { address, port: r.port, protocol: "tcp".to_owned() },
+        listener: Listener {
+            address: address(r.family, r.address).to_string(),
+            port: r.port,
+            protocol: "tcp".to_owned(),
+        },
+        tree: Tree { id: r.tree, outer: r.outer },
     })
+}
+
+/// Decodes a connection; `None` if the bytes are none.
+pub(crate) fn connect(bytes: &[u8], clock: &Clock) -> Option<Connect> {
+    let r: types::connect_record = read(bytes)?;
+    let (ended, established) = match r.kind {
+        CONNECT_BEGAN => (false, false),
+        CONNECT_ENDED => (true, true),
+        CONNECT_FAILED => (true, false),
+        _ => return None,
+    };
+    if r.family != AF_INET && r.family != AF_INET6 {
+        return None;
+    }
+    // What is reached by IPv4 is told so, whatever the socket was made for.
+    let side = |of: [u8; 16], port| Endpoint {
+        address: address(r.family, of).to_canonical().to_string(),
+        port,
+        protocol: "tcp".to_owned(),
+    };
+    let of = r.connection;
+    Some(Connect {
+        time: clock.stamp(r.boot_ns),
+        seq: r.seq,
+        cpu: r.cpu,
+        began_boot_ns: of.began,
+        pid: of.pid,
+        start_boot_ns: of.start,
+        comm: c_text(&of.comm),
+        program: None,
+        parents: Vec::new(),
+        netns: of.net_ns,
+        local: side(r.local, r.local_port),
+        peer: side(r.peer, r.peer_port),
+        repeats: of.repeats,
+        ended,
+        established: ended.then_some(established),
+        bytes_sent: ended.then_some(r.sent),
+        bytes_received: ended.then_some(r.received),
+        duration_us: ended.then(|| r.boot_ns.saturating_sub(of.began) / 1000),
+    })
+}
+
+fn address(family: u16, bytes: [u8; 16]) -> IpAddr {
+    if family == AF_INET6 {
+        return Ipv6Addr::from(bytes).into();
+    }
+    let [a, b, c, d, ..] = bytes;
+    Ipv4Addr::new(a, b, c, d).into()
 }
 
 /// A listener and the inode of its socket, from a line of `/proc/net/tcp` or `tcp6`.

@@ -4,7 +4,7 @@
 //! documented. But a decoder that is fed by hostile programs must be tried with hostile bytes, and
 //! those cannot be sent through a kernel.
 
-use event::{Exec, Listen};
+use event::{Connect, Exec, Listen};
 
 use crate::clock::Clock;
 use crate::skel::types;
@@ -23,6 +23,11 @@ pub fn piece(bytes: &[u8]) -> Option<Vec<u8>> {
 /// Decodes a listener.
 pub fn listen(bytes: &[u8], clock: &Clock) -> Option<Listen> {
     decode::listen(bytes, clock)
+}
+
+/// Decodes a connection.
+pub fn connect(bytes: &[u8], clock: &Clock) -> Option<Connect> {
+    decode::connect(bytes, clock)
 }
 
 /// Reads what a process ran, as the kernel remembers it: path and arguments.
@@ -60,6 +65,21 @@ pub fn exec_record(flags: u32, tail: [&[u8]; 8]) -> Vec<u8> {
 /// A listener as the kernel writes it.
 pub fn listen_record(family: u16, port: u16, address: [u8; 16]) -> Vec<u8> {
     let record = types::listen_record { family, port, address, pid: 4711, ..Default::default() };
+    decode::bytes_of(&record).to_vec()
+}
+
+/// A connection as the kernel writes it.
+pub fn connect_record(kind: u16, family: u16, local: [u8; 16], peer: [u8; 16]) -> Vec<u8> {
+    let record = types::connect_record {
+        connection: types::connection { pid: 4711, began: 1_000_000_000, ..Default::default() },
+        boot_ns: 2_000_000_000,
+        kind,
+        family,
+        peer_port: 443,
+        local,
+        peer,
+        ..Default::default()
+    };
     decode::bytes_of(&record).to_vec()
 }
 

@@ -42,6 +42,7 @@ mod skel {
 }
 
 mod suspect;
+mod tree;
 
 use std::cell::{Cell, RefCell};
 use std::mem::MaybeUninit;
@@ -57,6 +58,7 @@ pub use kernel::{Check, checks, programs, version as kernel_version};
 pub use listening::Listening;
 pub use reader::{Gaps, Reader, Seen};
 pub use suspect::{Heard, Standing};
+pub use tree::Member;
 
 /// How the programs are loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,11 +71,15 @@ pub struct Options {
     pub processes: u32,
     /// How many verdicts on files are kept.
     pub files: u32,
+    /// Tell whatever is executed, and to whom connections are made, by those who may have a server
+    /// above them; and of how many trees of processes it is remembered that they have none. 0: do
+    /// not. Somebody must judge then: see [`Probe::clear`].
+    pub trees: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { everything: false, ring_bytes: 2 << 20, processes: 65536, files: 32768 }
+        Self { everything: false, ring_bytes: 2 << 20, processes: 65536, files: 32768, trees: 0 }
     }
 }
 
@@ -129,6 +135,7 @@ impl Probe {
         // Many processes run what their parent runs.
         let images = (options.processes / 4).max(1);
         if let Some(data) = open.maps.rodata_data.as_deref_mut() {
+            data.below = options.trees > 0;
             data.image_slots = u64::from(images);
         }
         let sizes = |e| Error::load("set the sizes of", &e);
@@ -138,6 +145,7 @@ impl Probe {
         open.maps.images.set_max_entries(images).map_err(sizes)?;
         open.maps.free_images.set_max_entries(images).map_err(sizes)?;
         open.maps.files.set_max_entries(options.files).map_err(sizes)?;
+        open.maps.cleared.set_max_entries(options.trees.max(1)).map_err(sizes)?;
         if deaf.is_some() {
             open.progs.on_answer.set_autoload(false);
             open.maps.heards.set_autocreate(false).map_err(|e| Error::load("open", &e))?;

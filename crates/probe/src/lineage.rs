@@ -10,7 +10,7 @@ use crate::seed::Seeds;
 use crate::skel::{ProbeSkel, types};
 
 /// A chain longer than this is cut.
-const LONGEST: usize = 64;
+pub(crate) const LONGEST: usize = 64;
 /// How often something that changes while it is read is read again.
 const TRIES: usize = 16;
 
@@ -36,8 +36,9 @@ pub(crate) fn seeded_image(process: ProcessKey) -> u64 {
     SEEDED | (process.start_boot_ns ^ u64::from(process.pid) << 40)
 }
 
-fn is_seeded(image: u64) -> bool {
-    image & SEEDED != 0
+/// Whether a reference is that of a process that ran before; so are the numbers of trees.
+pub(crate) fn is_seeded(reference: u64) -> bool {
+    reference & SEEDED != 0
 }
 
 impl Lineage<'_> {
@@ -118,7 +119,7 @@ impl Lineage<'_> {
     }
 
     /// What a process runs, by the name of the file.
-    fn program(&self, process: ProcessKey) -> Option<String> {
+    pub(crate) fn program(&self, process: ProcessKey) -> Option<String> {
         let name = decode::c_text(&self.current(process)?.1.name);
         (!name.is_empty()).then_some(name)
     }
@@ -187,6 +188,7 @@ impl Lineage<'_> {
         let mut found = Ancestor {
             pid: process.pid,
             start: self.clock.stamp(process.start_boot_ns),
+            start_boot_ns: process.start_boot_ns,
             alive,
             ..Ancestor::default()
         };

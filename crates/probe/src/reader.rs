@@ -7,13 +7,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use detect::plan::Verdict;
-use event::{Answer, Exec, FileId, Listen, ProcessKey};
+use event::{Answer, Connect, Exec, FileId, Listen, ProcessKey};
 use libbpf_rs::{RingBuffer, RingBufferBuilder};
 
 use crate::error::Error;
 use crate::skel::types;
 use crate::suspect::{Heard, Standing};
-use crate::{Probe, decode, filter, procfs, recover};
+use crate::{Probe, decode, filter, lineage, procfs, recover};
 
 /// How many parents a listener is looked up with.
 pub(crate) const LISTENER_PARENTS: usize = 4;
@@ -37,6 +37,8 @@ pub enum Seen {
     Listen(Box<Listen>),
     /// A listener under suspicion answered HTTP. It is settled by that.
     Answer(Box<Answer>),
+    /// A connection of a process that may have a server above it.
+    Connect(Box<Connect>),
 }
 
 #[derive(Default)]
@@ -44,6 +46,7 @@ struct Inbox {
     execs: VecDeque<Vec<u8>>,
     listens: VecDeque<Vec<u8>>,
     answers: VecDeque<Vec<u8>>,
+    connects: VecDeque<Vec<u8>>,
     spare: Vec<Vec<u8>>,
 }
 
@@ -53,6 +56,7 @@ impl Inbox {
             Kind::Exec => &mut self.execs,
             Kind::Listen => &mut self.listens,
             Kind::Answer => &mut self.answers,
+            Kind::Connect => &mut self.connects,
         }
     }
 }
@@ -62,6 +66,7 @@ enum Kind {
     Exec,
     Listen,
     Answer,
+    Connect,
 }
 
 /// Hands out events, in the order of the rings.
@@ -87,12 +92,14 @@ pub struct Gaps {
     pub listens: u64,
     /// Answers.
     pub answers: u64,
+    /// Connections.
+    pub connects: u64,
 }
 
 impl Gaps {
     /// Of all kinds.
     pub fn sum(&self) -> u64 {
-        self.execs + self.listens + self.answers
+        self.execs + self.listens + self.answers + self.connects
     }
 }
 
@@ -123,10 +130,11 @@ impl<'p> Reader<'p> {
         let maps = &probe.skel.maps;
         let mut execs = RingBufferBuilder::new();
         execs.add(&maps.execs, copy(Kind::Exec)).map_err(failed)?;
-        // Both are few; they share a descriptor to wait for.
+        // These are few; they share a descriptor to wait for.
         let mut listens = RingBufferBuilder::new();
         listens.add(&maps.listens, copy(Kind::Listen)).map_err(failed)?;
         listens.add(&maps.answers, copy(Kind::Answer)).map_err(failed)?;
+        listens.add(&maps.connects, copy(Kind::Connect)).map_err(failed)?;
         let rest = Rc::new(RefCell::new(Rest::new()));
         let into = Rc::clone(&rest);
         let mut pieces = RingBufferBuilder::new();
@@ -153,9 +161,9 @@ impl<'p> Reader<'p> {
 
     /// Takes what is there, up to a batch, and hands it on. Returns how many records it was.
     ///
-    /// A process executes before it listens, and its events must come out in that order. So the
-    /// listeners are taken first and handed on last, and only once no execution is left behind.
-    /// What they answer comes after them.
+    /// A process executes before it listens or connects, and its events must come out in that
+    /// order. So these are taken first and handed on last, and only once no execution is left
+    /// behind. What listeners answer comes after them.
     pub fn drain(&mut self, mut on: impl FnMut(Seen)) -> Result<usize, Error> {
         self.caught_up = false;
         take(&self.rings[1])?;
@@ -167,8 +175,10 @@ impl<'p> Reader<'p> {
             count += self.hand_on(Kind::Exec, &mut on)?;
             if !more {
                 self.caught_up = true;
-                count += self.hand_on(Kind::Listen, &mut on)?;
-                return Ok(count + self.hand_on(Kind::Answer, &mut on)?);
+                for kind in [Kind::Listen, Kind::Answer, Kind::Connect] {
+                    count += self.hand_on(kind, &mut on)?;
+                }
+                return Ok(count);
             }
         }
         Ok(count)
@@ -185,6 +195,7 @@ impl<'p> Reader<'p> {
             let seen = match kind {
                 Kind::Exec => self.exec(&bytes).map(&mut *on),
                 Kind::Listen => self.listen(&bytes).map(&mut *on),
+                Kind::Connect => self.connect(&bytes).map(&mut *on),
                 Kind::Answer => self
                     .answers(&bytes)
                     .transpose()?
@@ -303,6 +314,16 @@ impl<'p> Reader<'p> {
         Some(Seen::Listen(Box::new(listen)))
     }
 
+    fn connect(&mut self, bytes: &[u8]) -> Option<Seen> {
+        let probe = self.probe;
+        let mut connect = decode::connect(bytes, &probe.clock)?;
+        self.note(Kind::Connect, connect.cpu, connect.seq);
+        let (lineage, key) = (probe.lineage(), connect.key());
+        connect.program = lineage.program(key);
+        connect.parents = lineage.parents(key, lineage::LONGEST);
+        Some(Seen::Connect(Box::new(connect)))
+    }
+
     fn answers(&mut self, bytes: &[u8]) -> Option<Result<Vec<Seen>, Error>> {
         let probe = self.probe;
         let record: types::answer_record = decode::read(bytes)?;
@@ -322,6 +343,7 @@ impl<'p> Reader<'p> {
             Kind::Exec => &mut ledger.gaps.execs,
             Kind::Listen => &mut ledger.gaps.listens,
             Kind::Answer => &mut ledger.gaps.answers,
+            Kind::Connect => &mut ledger.gaps.connects,
         } += missing;
     }
 }

@@ -58,6 +58,7 @@ impl Seeds {
             alive: process.start_boot_ns + 1,
             image: seeded_image(process),
             keep: 1,
+            tree: seeded_image(process),
             ..Default::default()
         };
         let (map, key_bytes) = (&skel.maps.procs, decode::bytes_of(&key));

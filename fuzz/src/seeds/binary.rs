@@ -169,7 +169,7 @@ pub(super) fn archive() -> Seeds {
 }
 
 pub(super) fn wire() -> Seeds {
-    use probe::fuzz::{exec_record, image_record, listen_record};
+    use probe::fuzz::{connect_record, exec_record, image_record, listen_record};
     let mut seeds = Seeds::default();
     let mut add = |name: &str, kind: u8, record: Vec<u8>| {
         seeds.add(name, [vec![kind], record].concat());
@@ -234,5 +234,15 @@ pub(super) fn wire() -> Seeds {
     add("image-long", 2, image_record(&[b'/'; 200], &[b'x'; 200]));
     add("image-ones", 2, vec![0xff; image.len()]);
     add("image-cut", 2, image[..40].to_vec());
+    let v4 = [127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 1, 2, 3, 4];
+    for kind in 0..=4 {
+        add(&format!("connect-{kind}"), 3, connect_record(kind, 2, v4, v4));
+    }
+    add("connect-6", 3, connect_record(2, 10, [0xfd; 16], mapped));
+    add("connect-other", 3, connect_record(2, u16::MAX, v4, v4));
+    let connect = connect_record(3, 10, [255; 16], [0; 16]);
+    add("connect-cut", 3, connect[..connect.len() - 1].to_vec());
+    add("connect-ones", 3, vec![0xff; connect.len()]);
     seeds
 }

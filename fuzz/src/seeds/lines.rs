@@ -2,7 +2,8 @@
 
 use detect::catalogue::Server;
 use event::{
-    Behaviour, Content, Event, Exec, Executable, Mapped, Process, Record, Sign, SignKind, Stamp,
+    Behaviour, Connect, Content, Endpoint, Event, Exec, Executable, Mapped, Process, Record, Sign,
+    SignKind, Stamp,
 };
 
 use super::Seeds;
@@ -280,6 +281,14 @@ pub(super) fn recording() -> Seeds {
         \"listener\":{\"address\":\"::\",\"port\":80,\"protocol\":\"tcp\"}}";
     seeds.add("listen", listen);
     seeds.add("exec-and-listen", format!("{nginx}\n{listen}\n{listen}\n"));
+    let connect = Connect {
+        pid: 77,
+        peer: Endpoint { address: "::1".to_owned(), port: 443, protocol: "tcp".to_owned() },
+        bytes_sent: Some(u64::MAX),
+        ..Connect::default()
+    };
+    let event = Event::Connect { host: "h".to_owned(), connect: Box::new(connect) };
+    seeds.add("connect", serde_json::to_string(&Record::Event(Box::new(event))).unwrap());
     let behaviour = behaviour_line();
     seeds.add("behaviour", format!("{behaviour}\n{listen}\n{behaviour}"));
     seeds.add("behaviour-unknown", behaviour.replace("fuzz-texts", "nobody"));

@@ -104,6 +104,7 @@ impl Engine {
             Event::Exec { host, exec } => self.on_exec(host, exec),
             Event::Listen { host, listen } => self.on_listen(host, listen),
             Event::Behaviour { host, behaviour } => self.on_behaviour(host, behaviour),
+            Event::Connect { .. } => Vec::new(),
         }
     }
 
@@ -162,6 +163,11 @@ impl Engine {
     /// Whether a process was recognised as a web server.
     pub fn knows_process(&self, key: ProcessKey) -> bool {
         self.servers.contains(&key)
+    }
+
+    /// Whether this process is a web server, and not only one that manages it.
+    pub fn serves(&self, key: ProcessKey) -> bool {
+        self.servers.get(&key).is_some_and(Known::serves)
     }
 
     /// More is known of the container that a server runs in.

@@ -55,7 +55,8 @@ impl Known {
         self.ids.iter().map(update).collect()
     }
 
-    fn serves(&self) -> bool {
+    /// Whether it is a server, and not only one that manages it.
+    pub(super) fn serves(&self) -> bool {
         self.server.purpose != Purpose::Manage
     }
 }
@@ -116,7 +117,11 @@ impl Servers {
 
     /// The server that an ancestor is.
     fn is(&self, ancestor: &Ancestor) -> Option<(ProcessKey, &Known)> {
-        // Times of day are made from the kernel's, and the difference between them drifts.
+        if ancestor.start_boot_ns > 0 {
+            let key = ancestor.key();
+            return self.known.get(&key).filter(|known| known.serves()).map(|known| (key, known));
+        }
+        // Older recordings. Times of day are made from the kernel's, and the difference drifts.
         const CLOCKS: u64 = 500_000_000;
         let keys = self.by_pid.get(&ancestor.pid)?;
         let known = keys.iter().filter_map(|key| Some((*key, self.known.get(key)?)));

@@ -51,6 +51,7 @@ fn live(config: &Config, plan: &detect::plan::Plan) -> Vec<Check> {
         ring_bytes: config.ring_bytes,
         processes: config.processes,
         files: config.files,
+        trees: 0,
     };
     let begun = Instant::now();
     let failed = |name, error: &dyn std::fmt::Display| Check {
@@ -147,7 +148,7 @@ fn prove(probe: &Probe, canary: &mut Canary, reader: &mut Reader<'_>) -> Result<
         reader.drain(|one| match one {
             Seen::Exec { exec, .. } => _ = canary.is_own_exec(&exec, probe),
             Seen::Listen(listen) => _ = canary.is_own_listener(&listen),
-            Seen::Answer(_) => {}
+            Seen::Answer(_) | Seen::Connect(_) => {}
         })?;
         let lost = probe.counts()?.lost();
         if let Some(outcome) = canary.look(reader.caught_up(), lost, probe) {

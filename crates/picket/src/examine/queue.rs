@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use event::{Answer, Behaviour, Exec, FileId, Listen};
+use event::{Answer, Behaviour, Connect, Exec, FileId, Listen};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
 
@@ -36,6 +36,10 @@ pub(crate) enum Arrived {
     Answer(Box<Answer>),
     /// What a process does that nobody recognised.
     Behaviour(Box<Behaviour>),
+    /// A connection that a process made.
+    Connect(Box<Connect>),
+    /// Of those that were found listening, there are no more.
+    AllFound,
 }
 
 enum Waiting {
@@ -125,6 +129,16 @@ impl Queue {
     /// Adds an answer.
     pub(crate) fn answer(&mut self, answer: Box<Answer>) {
         self.waiting.push_back(Waiting::Ready(Arrived::Answer(answer)));
+    }
+
+    /// Adds a connection.
+    pub(crate) fn connect(&mut self, connect: Box<Connect>) {
+        self.waiting.push_back(Waiting::Ready(Arrived::Connect(connect)));
+    }
+
+    /// All processes that were found listening have been added.
+    pub(crate) fn all_found(&mut self) {
+        self.waiting.push_back(Waiting::Ready(Arrived::AllFound));
     }
 
     /// Looks into the memory of a process that listens, since then, and that nobody recognised.

@@ -172,6 +172,16 @@ impl Text {
                 };
                 format!("{clock} behaviour {} {} {at} {what}\n", p.pid, safe(&p.exe.path))
             }
+            Event::Connect { connect, .. } => {
+                let to = socket(&safe(&connect.peer.address), connect.peer.port);
+                let what = match (connect.bytes_sent, connect.bytes_received) {
+                    (Some(sent), Some(received)) => {
+                        format!(" ended: {sent} sent, {received} received")
+                    }
+                    _ => String::new(),
+                };
+                format!("{clock} connect {} {} {to}{what}\n", connect.pid, safe(&connect.comm))
+            }
         }
     }
 

@@ -21,6 +21,7 @@ mod recipes;
 mod seeded;
 mod servers;
 mod silence;
+mod trees;
 mod workload;
 
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     trials.extend(recipes::trials());
     trials.extend(hostile::trials());
     trials.extend(seeded::trials());
+    trials.extend(trees::trials());
     trials.extend(workload::trials());
     trials.extend(input::trials());
     trials.extend(docs::trials());

@@ -297,7 +297,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	if (!c)
 		return 0;
 	c->execs++;
-	keep_image(c, task, bprm);
+	struct proc *proc = keep_image(c, task, bprm);
 
 	struct file *file = bprm->file;
 	struct inode *inode = file->f_inode;
@@ -309,6 +309,10 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	};
 	put_change_time(&key, inode);
 	int why = filter(task, file->f_path.dentry, &key);
+	bool may_be_server = why == WHY_NAME || why == WHY_FILE || why == WHY_UNKNOWN;
+	__u64 outer = watched_tree(proc);
+	if (!may_be_server && outer)
+		why = WHY_BELOW;
 	if (why < 0)
 		return 0;
 
@@ -316,8 +320,13 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	struct exec_record *r = scratch();
 	if (!r)
 		return 0;
-	keep_current(task);
 	r->head.seq = ++c->exec_seq;
+	r->head.tree = r->head.outer = outer;
+	if (proc) {
+		proc->keep = 1; /* somebody may ask for it when it is gone */
+		if (may_be_server)
+			r->head.tree = proc->tree = new_tree(r->head.seq);
+	}
 	r->head.boot_ns = now;
 	r->head.file = key;
 	r->head.why = why;
@@ -340,6 +349,8 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 		return 0;
 	}
 	c->crossed++;
+	if (why == WHY_BELOW)
+		c->below++;
 	if (thin)
 		c->thinned++;
 	return 0;

@@ -6,13 +6,23 @@
  * context, whichever system call or io_uring operation it came through. A socket that was never
  * bound gets its port only afterwards, and is reported with port 0.
  *
- * The same hook tells when a listener is closed: nobody waits for its answer any more.
+ * The same hook tells when a listener is closed: nobody waits for its answer any more. And it tells
+ * of outbound connections, see connect.h.
  */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_listen, struct sock *sk, int oldstate, int newstate)
 {
-	if (oldstate == TCP_LISTEN && newstate == TCP_CLOSE)
-		suspect_closed(sk);
+	if (newstate == TCP_CLOSE) {
+		if (oldstate == TCP_LISTEN)
+			suspect_closed(sk);
+		else
+			connection_ended(sk, oldstate);
+		return 0;
+	}
+	if (newstate == TCP_SYN_SENT) {
+		connection_began(sk);
+		return 0;
+	}
 	if (newstate != TCP_LISTEN)
 		return 0;
 	struct counters *c = counters();
@@ -27,7 +37,7 @@ int BPF_PROG(on_listen, struct sock *sk, int oldstate, int newstate)
 		return 0;
 	}
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	keep_current(task);
+	begin_listeners_tree(task, &r->tree, &r->outer);
 	r->seq = seq;
 	r->boot_ns = now;
 	r->start = task->group_leader->start_boottime;

@@ -30,6 +30,7 @@ int on_task(struct bpf_iter__task *ctx)
 		.alive = r.key.start + 1,
 		.image = seeded_image(&r.key),
 		.keep = 1,
+		.tree = seeded_tree(&r.key),
 	};
 	/* What its parent ran then is not known any more; what it runs now is the best guess. */
 	if (r.parent.pid)
@@ -37,7 +38,11 @@ int on_task(struct bpf_iter__task *ctx)
 	long error = keep_proc(c, &r.key, &proc, BPF_NOEXIST);
 	if (error == -EEXIST) {
 		struct proc *known = bpf_map_lookup_elem(&procs, &r.key);
-		if (!known || known->image || known->born)
+		if (!known)
+			return 0;
+		/* Who made it was not known, nor which tree that one belongs to. */
+		__sync_val_compare_and_swap(&known->tree, 0, proc.tree);
+		if (known->image || known->born)
 			return 0;
 	} else if (error) {
 		note_unkept(c);

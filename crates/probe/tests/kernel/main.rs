@@ -16,6 +16,7 @@ mod watch;
 
 mod root {
     mod answer;
+    mod connect;
     mod family;
     mod filter;
     mod given_up;
@@ -33,5 +34,6 @@ mod root {
     mod slots;
     mod stale;
     mod thin;
+    mod trees;
     mod way;
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use detect::plan::{Plan, Verdict};
-use event::{Answer, Exec, FileId, Listen};
+use event::{Answer, Connect, Exec, FileId, Listen};
 use probe::{Options, Probe, Reader, Seen};
 
 use crate::kid;
@@ -153,6 +153,28 @@ impl<'p> Watch<'p> {
             _ => None,
         };
         self.seen.iter().filter_map(answer).collect()
+    }
+
+    /// The connection of a process, as it was told when it began or when it ended.
+    #[track_caller]
+    pub(crate) fn connect(&mut self, pid: u32, ended: bool) -> Connect {
+        let what = format!("connection of {pid}, ended: {ended}");
+        let place =
+            self.wait(&what, |s| matches!(s, Seen::Connect(c) if c.pid == pid && c.ended == ended));
+        match &self.seen[place] {
+            Seen::Connect(connect) => (**connect).clone(),
+            _ => unreachable!(),
+        }
+    }
+
+    /// All connections of a process so far.
+    pub(crate) fn connects(&mut self, pid: u32) -> Vec<Connect> {
+        self.drain();
+        let connect = |seen: &Seen| match seen {
+            Seen::Connect(connect) if connect.pid == pid => Some((**connect).clone()),
+            _ => None,
+        };
+        self.seen.iter().filter_map(connect).collect()
     }
 
     #[track_caller]

@@ -19,7 +19,7 @@ use crate::watch::{FENCE, Watch, attached};
 
 const ROUNDS: u32 = 400;
 
-fn stay_on(cpu: usize) {
+pub(super) fn stay_on(cpu: usize) {
     // SAFETY: a set is plain memory, and this thread's own.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
