@@ -27,7 +27,7 @@ pub(crate) fn filtered(names: &[&str]) -> Probe {
 
 pub(crate) fn attached(options: &Options, names: &[&str]) -> Probe {
     let names = names.iter().chain(&[FENCE]).map(|n| (*n).to_owned()).collect();
-    let mut probe = Probe::load(options, &Plan { names }).unwrap();
+    let mut probe = Probe::load(options, &Plan { names, ..Plan::default() }).unwrap();
     assert!(probe.attach().unwrap() > 0, "no process was running before");
     assert_eq!(probe.hooks(), ["exec", "fork", "exit", "listen"]);
     probe

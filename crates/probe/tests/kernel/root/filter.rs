@@ -61,8 +61,9 @@ fn an_unknown_file_crosses_once_and_a_watched_one_always() {
     assert!(watch.crossed(kid::run(&path), &fence).is_none(), "benign again");
 }
 
-/// Which names a plan lets through. `kernel_name` and `cut_version` are one rule: both cut to 15
-/// bytes, then leave out digits, dots, dashes and underscores at the end.
+/// Which names a plan lets through. `kernel_name` and `known_name` are one rule: both cut to 15
+/// bytes, then leave out digits, dots, dashes and underscores at the end, and neither tells capital
+/// letters from small ones.
 #[test]
 fn names_of_the_plan_cross_with_any_version() {
     let plan = [
@@ -76,9 +77,15 @@ fn names_of_the_plan_cross_with_any_version() {
         "x",
         "exactly-fifteen",
         "na\u{ef}ve",
+        "a@b[c",
     ];
     let through: &[&[u8]] = &[
         b"nginx",
+        b"Nginx",
+        b"NGINX-1.25",
+        b"PyThOn3",
+        b"TRANSMISSION-DAEMON",
+        b"A@B[C",
         b"nginx1.25.3",
         b"nginx-1.25",
         b"nginx_2",
@@ -113,7 +120,7 @@ fn names_of_the_plan_cross_with_any_version() {
     let left: &[&[u8]] = &[
         b"ngin",
         b"nginxx",
-        b"Nginx",
+        b"a`b{c",
         b"xnginx",
         b"nginx-debug",
         b"nginx.conf",
