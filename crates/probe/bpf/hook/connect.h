@@ -103,6 +103,7 @@ static __always_inline void connection_began(struct sock *sk)
 	struct connection connection = {
 		.began = bpf_ktime_get_boot_ns(),
 		.start = key.start,
+		.tree = tree,
 		.pid = key.pid,
 		.net_ns = sk->__sk_common.skc_net.net->ns.inum,
 	};
