@@ -30,7 +30,8 @@ pub(super) fn run(data: &[u8]) {
             comes_back(Event::Listen { host: "h".to_owned(), listen });
         }
         3 => {
-            let Some(connect) = fuzz::connect(bytes, &CLOCK) else { return };
+            let Some(mut connect) = fuzz::connect(bytes, &CLOCK) else { return };
+            connect.tree = Tree::default();
             comes_back(Event::Connect { host: "h".to_owned(), connect: Box::new(connect) });
         }
         _ => {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ProcessKey, Stamp};
+use crate::{ProcessKey, Stamp, Tree};
 
 /// An outbound TCP connection of a web server, or of a process below one. It is told when it is
 /// asked for, and again when it has ended.
@@ -46,6 +46,9 @@ pub struct Connect {
     pub bytes_received: Option<u64>,
     /// Microseconds from its beginning to its end.
     pub duration_us: Option<u64>,
+    /// The tree of the process, as it was when it asked.
+    #[serde(skip)]
+    pub tree: Tree,
 }
 
 impl Connect {

@@ -360,6 +360,9 @@ impl Pipeline<'_> {
                 process.user = self.users.name(process);
                 (Event::Behaviour { host, behaviour }, None)
             }
+            Arrived::Connect(connect) if !self.trees.concerns(&self.engine, &connect) => {
+                return Ok(());
+            }
             Arrived::Connect(connect) => {
                 let boot_ns = Some(self.boot_ns_of(connect.time));
                 (Event::Connect { host, connect }, boot_ns)

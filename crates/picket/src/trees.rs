@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use anyhow::Result;
 use detect::engine::Engine;
-use event::{Event, ProcessKey, Tree};
+use event::{Connect, Event, ProcessKey, Tree};
 use probe::Probe;
 
 /// How many trees the kernel remembers to have no server.
@@ -58,6 +58,14 @@ impl Trees {
             }
             Event::Connect { .. } => Ok(()),
         }
+    }
+
+    /// Whether a connection is that of a server or of somebody below one. The kernel tells of those as
+    /// well that were not judged yet.
+    pub(crate) fn concerns(&self, engine: &Engine, connect: &Connect) -> bool {
+        self.served.contains(&connect.tree.id)
+            || engine.serves(connect.key())
+            || connect.parents.iter().any(|key| engine.serves(*key))
     }
 
     /// What ran before has been looked at: from now on what has no server is not watched.

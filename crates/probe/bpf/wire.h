@@ -219,6 +219,7 @@ struct heard {
 struct connection {
 	__u64 began; /* boot time */
 	__u64 start;
+	__u64 tree;
 	__u64 repeats; /* connections of the tree to the same place that were left out before it */
 	__u32 pid;
 	__u32 net_ns;

@@ -274,6 +274,7 @@ pub(crate) fn connect(bytes: &[u8], clock: &Clock) -> Option<Connect> {
         bytes_sent: ended.then_some(r.sent),
         bytes_received: ended.then_some(r.received),
         duration_us: ended.then(|| r.boot_ns.saturating_sub(of.began) / 1000),
+        tree: Tree { id: of.tree, outer: of.tree },
     })
 }
 

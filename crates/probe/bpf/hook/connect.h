@@ -74,7 +74,8 @@ static __always_inline void tell_connection(struct counters *c, struct sock *sk,
 	r->connection = *connection;
 	/* Each byte once; and the end of the other side's bytes counts as one of them. */
 	r->sent = BPF_CORE_READ(tcp, bytes_sent) - BPF_CORE_READ(tcp, bytes_retrans);
-	r->received = BPF_CORE_READ(tcp, bytes_received) - (sk->__sk_common.skc_flags >> SOCK_DONE & 1);
+	r->received =
+		BPF_CORE_READ(tcp, bytes_received) - (sk->__sk_common.skc_flags >> SOCK_DONE & 1);
 	r->cpu = bpf_get_smp_processor_id();
 	r->kind = kind;
 	r->family = sk->__sk_common.skc_family;
@@ -103,6 +104,7 @@ static __always_inline void connection_began(struct sock *sk)
 	struct connection connection = {
 		.began = bpf_ktime_get_boot_ns(),
 		.start = key.start,
+		.tree = tree,
 		.pid = key.pid,
 		.net_ns = sk->__sk_common.skc_net.net->ns.inum,
 	};
