@@ -230,7 +230,6 @@ fn keep(mut store: Store, bodies: &Receiver<String>) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -39,9 +39,9 @@ pub fn diff<'a>(old: &'a Accepted, new: &'a Accepted) -> Vec<Change<'a>> {
         };
         let replaced =
             |old: &&Entry| same_start(old, entry) && old.key.file.path == entry.key.file.path;
-        if let Some(at) = gone.iter().position(|old| upgraded(old)) {
+        if let Some(at) = gone.iter().position(upgraded) {
             changes.push(Change::Upgraded(gone.remove(at), entry));
-        } else if let Some(at) = gone.iter().position(|old| replaced(old)) {
+        } else if let Some(at) = gone.iter().position(replaced) {
             changes.push(Change::Replaced(gone.remove(at), entry));
         } else {
             changes.push(Change::Added(entry));

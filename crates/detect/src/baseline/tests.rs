@@ -1,5 +1,4 @@
 //! What is expected, new, learned or changed; and what a hostile file or memory can do.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use event::{
     Ancestor, Attack, Ci, Confidence, Container, Content, Detection, Environment, Guidance,

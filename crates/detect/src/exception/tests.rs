@@ -1,5 +1,4 @@
 //! What an exception may hang on, what it covers, and when it ends.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use event::Severity;
 
