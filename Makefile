@@ -77,7 +77,7 @@ corpus: build ## fetch 5000 Debian packages (4 GB), identify all their programs,
 docs: ## write docs/schema from the types
 	cargo build --locked -p picket
 	mkdir -p docs/schema
-	for what in catalogue unwrap recipe config; do \
+	for what in catalogue unwrap recipe baseline exceptions config; do \
 		target/debug/picket schema $$what > docs/schema/$$what.json; done
 
 man: build ## write manual pages and completions to target/man and target/completions

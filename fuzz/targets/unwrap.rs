@@ -48,7 +48,7 @@ pub(super) fn run(data: &[u8]) {
     };
     CATALOGUE.identify(&process);
     if let Some(path) = CATALOGUE.target(&process) {
-        process.target = Some(Target { path, content });
+        process.target = Some(Target { path, content, sha256: None });
         CATALOGUE.identify(&process);
     }
     CATALOGUE.verdict(&Exec { process, ..Exec::default() });

@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
+use detect::baseline::{Accepted, Memory};
 use detect::catalogue::Catalogue;
+use detect::exception::parse_all;
 use detect::recipe::Recipe;
 use event::Record;
 use fuzz::rules::SCANNER;
@@ -33,7 +35,7 @@ macro_rules! bounded {
     };
 }
 
-bounded!(archive arguments catalogue elf go mask recipe recording unwrap wire);
+bounded!(archive arguments baseline catalogue elf exceptions go mask recipe recording unwrap wire);
 
 #[test]
 fn seeds_are_as_they_are_made() {
@@ -67,6 +69,18 @@ fn sound_seeds_are_accepted() {
     for name in ["small", "0"] {
         let recipe = Recipe::parse("r.yaml", &text("recipe", name));
         assert!(recipe.is_ok(), "{name}: {:?}", recipe.err());
+    }
+    for name in ["small", "container", "pipeline", "host", "script", "command"] {
+        let accepted = Accepted::parse("b.yaml", &text("baseline", name));
+        assert!(accepted.is_ok(), "{name}: {:?}", accepted.err());
+    }
+    let memory = text("baseline", "with-memory");
+    let (memory, bad) = Memory::read(memory.split_once('\0').unwrap().1);
+    assert_eq!((memory.all().len(), bad), (1, 0));
+    for name in ["small", "file", "package", "stars"] {
+        let now = "2026-11-24T12:00:00Z".parse().unwrap();
+        let (_, errors) = parse_all([("e.yaml", &*text("exceptions", name))], now);
+        assert!(errors.is_empty(), "{name}: {errors:?}");
     }
     for name in ["exec-and-listen", "match-00", "behaviour", "args-equals", "time-before-1970"] {
         let text = text("recording", name);

@@ -4,9 +4,12 @@
 //! `recipe test` are one engine, and the same events give the same detections.
 
 pub mod attack;
+pub mod baseline;
 pub mod catalogue;
 pub mod content;
+pub mod day;
 pub mod engine;
+pub mod exception;
 pub mod fields;
 pub mod guidance;
 pub mod identify;

@@ -88,4 +88,7 @@ pub struct Target {
     pub path: String,
     /// What it contains.
     pub content: Content,
+    /// SHA-256 of the content, where it was read.
+    #[serde(default)]
+    pub sha256: Option<String>,
 }

@@ -89,6 +89,9 @@ pub struct Update {
     /// The container it runs in, with the names that are known by now.
     #[serde(default)]
     pub container: Option<Container>,
+    /// Whether it was expected here, where a name that came late decides that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
 }
 
 /// The recipe behind a detection.
@@ -250,7 +253,7 @@ pub struct Launcher {
 }
 
 /// Kinds of launchers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum LauncherKind {
@@ -334,8 +337,11 @@ pub struct Ci {
 pub struct Baseline {
     /// `new`, `expected` or `learning`.
     pub status: String,
-    /// How often it was seen.
+    /// How often it was seen before.
     pub seen: u64,
+    /// What `picket baseline accept` knows it by; empty where it has no identity to be accepted by.
+    #[serde(default)]
+    pub key: String,
 }
 
 /// What was done about a detection.

@@ -61,6 +61,10 @@ pub(crate) enum Command {
     Identify(IdentifyArgs),
     /// List, explain, check and test the recipes
     Recipe(RecipeArgs),
+    /// Show, accept and compare what is expected here
+    ///
+    /// What was accepted is told with severity `info`, what is new says so. See docs/baseline.md.
+    Baseline(BaselineArgs),
     /// Print the effective configuration
     Config,
     /// Say what this kernel and these privileges allow, and how to fix what is missing
@@ -170,6 +174,67 @@ pub(crate) enum RecipeCommand {
     },
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct BaselineArgs {
+    #[command(subcommand)]
+    pub(crate) command: BaselineCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BaselineCommand {
+    /// Show what is expected, what was seen and nobody accepted, and the exceptions with their uses
+    Show {
+        /// Baseline file [default: the configuration's]
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Accept what was seen: from now on it is expected here
+    ///
+    /// Takes what the running picket has seen (see `state` in the configuration), or the records of
+    /// --from, and writes the baseline file. A running picket reads it again on SIGHUP.
+    Accept(AcceptArgs),
+    /// Say what two baseline files do not have in common
+    Diff {
+        /// The old one
+        old: PathBuf,
+        /// The new one
+        new: PathBuf,
+        /// Exit with 1 if there is a difference
+        #[arg(long)]
+        exit_code: bool,
+    },
+    /// Check files of baselines and exceptions; errors as file:line:column
+    Check {
+        /// Files [default: all that `run` would use]
+        path: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["id", "all_new"])))]
+pub(crate) struct AcceptArgs {
+    /// What to accept: the key of a detection's `baseline`, or a detection's id
+    pub(crate) id: Vec<String>,
+    /// Accept everything that is not expected yet
+    #[arg(long)]
+    pub(crate) all_new: bool,
+    /// Who accepts it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: String,
+    /// The last day that it is expected, like 2027-01-31 [default: for good]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) until: Option<String>,
+    /// Records as JSON lines, with detections among them; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    /// Baseline file to write [default: the configuration's]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EnvironmentChoice {
     Auto,
@@ -198,6 +263,8 @@ pub(crate) enum SchemaKind {
     Catalogue,
     Unwrap,
     Recipe,
+    Baseline,
+    Exceptions,
     Config,
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use detect::baseline::Learning;
 use event::Severity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ const LARGEST_RING: u32 = 256 << 20;
 
 /// A proof that is older than a day proves little.
 const RAREST_CANARY: u32 = 86_400;
+
+/// What nobody has looked at for longer than this was not learned but let in.
+const LONGEST_LEARNING: i64 = 90 * 86_400;
 
 /// Everything that can be set. Unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -55,6 +59,25 @@ pub(crate) struct Config {
     /// Directories where engines keep what they know of their containers: the tasks of containerd,
     /// the storage of podman and CRI-O.
     pub(crate) runtime_directories: Vec<PathBuf>,
+    /// The file that says what is expected here; `/etc/picket/baseline.yaml`, if it exists.
+    pub(crate) baseline: Option<PathBuf>,
+    /// Files of exceptions.
+    pub(crate) exceptions: Vec<PathBuf>,
+    /// The directory where what was seen is kept; `/var/lib/picket`, if it exists.
+    pub(crate) state: Option<PathBuf>,
+    /// How long it learns what is normal here, counted from the first start: `30m`, `12h`, `1d`, at
+    /// most `90d`. Everything is told all the same.
+    pub(crate) baseline_learning: Option<String>,
+    /// What becomes of what was learned: `ask` until somebody accepts it, or `expect` it.
+    pub(crate) baseline_learned: Learned,
+}
+
+/// What becomes of what was learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Learned {
+    Ask,
+    Expect,
 }
 
 /// Where this runs, as it can be configured.
@@ -91,6 +114,11 @@ impl Default for Config {
                 "/run/containers/storage",
                 "/var/lib/containers/storage",
             ]),
+            baseline: None,
+            exceptions: Vec::new(),
+            state: None,
+            baseline_learning: None,
+            baseline_learned: Learned::Ask,
         }
     }
 }
@@ -139,13 +167,38 @@ impl Config {
             "canary_seconds is {}: expected 0 to {RAREST_CANARY}",
             self.canary_seconds
         );
+        self.learning()?;
         Ok(())
+    }
+
+    /// Whether it learns what is normal here, and for how long.
+    pub(crate) fn learning(&self) -> Result<Option<Learning>> {
+        let Some(text) = &self.baseline_learning else { return Ok(None) };
+        let seconds = seconds(text).filter(|seconds| (1..=LONGEST_LEARNING).contains(seconds));
+        let seconds = seconds.with_context(|| {
+            format!("baseline_learning is {text:?}: expected a time like 30m, 12h or 1d, up to 90d")
+        })?;
+        Ok(Some(Learning { seconds, expect: self.baseline_learned == Learned::Expect }))
     }
 
     /// The configuration as a file would say it.
     pub(crate) fn to_yaml(&self) -> Result<String> {
         serde_saphyr::to_string(self).context("cannot print the configuration")
     }
+}
+
+/// A length of time as people write it: a number, and `s`, `m`, `h` or `d`.
+fn seconds(text: &str) -> Option<i64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let plain = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    number.parse::<i64>().ok().filter(|_| plain)?.checked_mul(unit)
 }
 
 /// How to write: as asked, else text on a terminal and JSON lines otherwise.

@@ -11,6 +11,7 @@ mod coverage;
 mod environment;
 mod escape;
 mod examine;
+mod expected;
 mod home;
 mod host;
 mod names;
@@ -22,6 +23,7 @@ mod rules;
 mod seeded;
 mod signals;
 mod sink;
+mod state;
 mod tally;
 mod trees;
 mod users;
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => cmd::replay::run(&cli.common, args),
         Command::Identify(args) => cmd::identify::run(&cli.common, args),
         Command::Recipe(args) => cmd::recipe::run(&cli.common, args),
+        Command::Baseline(args) => cmd::baseline::run(&cli.common, args),
         Command::Config => cmd::config::run(&cli.common),
         Command::Doctor => cmd::doctor::run(&cli.common),
         Command::Schema { what } => cmd::docs::schema(*what),

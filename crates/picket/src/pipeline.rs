@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::coverage::{Measure, Owner, Watch};
 use crate::examine::Examiner;
 use crate::examine::queue::{Arrived, Found, Queue};
+use crate::expected;
 use crate::host;
 use crate::names::Names;
 use crate::privilege;
@@ -26,6 +27,7 @@ use crate::ready::Ready;
 use crate::seeded::Seeded;
 use crate::signals::Signals;
 use crate::sink::{self, Item, Room, Sink, Style};
+use crate::state::Keeper;
 use crate::tally;
 use crate::trees::{self, Trees};
 use crate::users::Users;
@@ -40,6 +42,8 @@ const READER_PATIENCE: Duration = Duration::from_secs(1);
 const MOST_PACKED: usize = 256;
 /// How long files may be read after the end was asked for.
 const LAST_LOOKS: Duration = Duration::from_secs(2);
+/// How often what was seen is written down.
+const KEEPING: Duration = Duration::from_secs(10);
 
 /// What to do with what is seen.
 pub(crate) struct Plan {
@@ -86,6 +90,8 @@ struct Pipeline<'p> {
     ready: bool,
     /// Events wait that could go on.
     behind: bool,
+    /// Who keeps what was seen, and when it was last asked to.
+    keeper: Option<(Keeper, Instant)>,
 }
 
 /// Watches until asked to end.
@@ -93,7 +99,7 @@ struct Pipeline<'p> {
 /// `disabled` says which rules are not in force; coverage cannot be full without them.
 pub(crate) fn run(
     config: &Config,
-    (engine, disabled): (Engine, Vec<String>),
+    (mut engine, disabled): (Engine, Vec<String>),
     plan: Plan,
     out: impl Write + Send + 'static,
 ) -> Result<()> {
@@ -113,10 +119,16 @@ pub(crate) fn run(
     let systemd = Ready::connect();
     let (seeded, blind) = Seeded::find(&probe);
     let blind = [blind, privilege::blind(&probe)].concat();
+    let (expectations, store) = match plan.detections {
+        true => expected::with_memory(config)?,
+        false => Default::default(),
+    };
+    *engine.expectations() = expectations;
     // All is open. What follows, and every thread, does without privileges.
     privilege::give_up_loudly(config, canary.program())?;
     let sink = Sink::start(out, plan.style)?;
     let queue = Queue::new(Examiner::start(Arc::clone(engine.catalogue()))?);
+    let keeper = store.map(Keeper::start).transpose()?;
     let mut pipeline = Pipeline {
         probe: &probe,
         reader,
@@ -140,10 +152,15 @@ pub(crate) fn run(
         config: config.clone(),
         ready: false,
         behind: false,
+        keeper: keeper.map(|keeper| (keeper, Instant::now())),
     };
     pipeline.disable(disabled);
     let watched = pipeline.watch();
     let last = pipeline.say_goodbye();
+    pipeline.look_at_expectations();
+    if let Some((keeper, _)) = pipeline.keeper.take() {
+        keeper.finish(pipeline.engine.expectations().take_memory());
+    }
     let written = pipeline.sink.finish_soon();
     written.and(watched).and(last)
 }
@@ -174,6 +191,7 @@ impl Pipeline<'_> {
                 next = Instant::now() + TICK;
                 self.probe.clock().refresh();
                 self.check_coverage()?;
+                self.look_at_expectations();
             }
         }
         // What happened before the signal still counts.
@@ -231,6 +249,7 @@ impl Pipeline<'_> {
         if self.signals.hung_up() {
             self.reload()?;
             self.canary.want();
+            expected::reload(&self.config, self.engine.expectations());
         }
         if self.ending {
             return Ok(true);
@@ -318,6 +337,22 @@ impl Pipeline<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Says what is new of expectations, and has what was seen kept.
+    fn look_at_expectations(&mut self) {
+        let now = self.probe.clock().stamp(Clock::boot_ns());
+        let expectations = self.engine.expectations();
+        expectations.pass(now);
+        for news in expectations.take_news() {
+            sink::log(&news);
+        }
+        if let Some((keeper, last)) = &mut self.keeper
+            && last.elapsed() >= KEEPING
+        {
+            *last = Instant::now();
+            keeper.keep(expectations.take_memory());
+        }
     }
 
     /// Says what containers are called, where that is known by now.

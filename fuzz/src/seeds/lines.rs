@@ -197,7 +197,7 @@ pub(super) fn recipe() -> Seeds {
 }
 
 /// YAML that is hard on any parser.
-fn yaml(seeds: &mut Seeds) {
+pub(super) fn yaml(seeds: &mut Seeds) {
     for (name, open) in [("lists", "["), ("maps", "{a: "), ("dashes", "- "), ("questions", "? ")] {
         seeds.add(&format!("deep-{name}"), many(open, 8000));
     }

@@ -2,6 +2,7 @@
 
 mod binary;
 pub mod elf;
+mod expected;
 mod lines;
 
 /// What the names of seeds begin with; what was found has other names.
@@ -28,8 +29,10 @@ pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
     let seeds = match target {
         "archive" => binary::archive(),
         "arguments" => lines::arguments(),
+        "baseline" => expected::baseline(),
         "catalogue" => lines::catalogue(),
         "elf" => elf::seeds(),
+        "exceptions" => expected::exceptions(),
         "go" => binary::go(),
         "mask" => lines::mask(),
         "recipe" => lines::recipe(),

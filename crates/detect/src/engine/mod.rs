@@ -14,6 +14,7 @@ use event::{
     Exec, Listen, Listener, ProcessKey, Purpose, Record, Severity, Stamp,
 };
 
+use crate::baseline::Expectations;
 use crate::catalogue::Catalogue;
 use crate::identify::Identity;
 use crate::index::Index;
@@ -48,6 +49,7 @@ pub struct Engine {
     settings: Settings,
     servers: Servers,
     limits: Limits,
+    expectations: Expectations,
     /// Recipes that failed, by their place in the list: they are asked no more.
     failed: Vec<usize>,
     /// Names of those of which nobody was told.
@@ -64,6 +66,7 @@ impl Engine {
             settings,
             servers: Servers::default(),
             limits: Limits::default(),
+            expectations: Expectations::default(),
             failed: Vec::new(),
             newly_failed: Vec::new(),
         }
@@ -93,6 +96,11 @@ impl Engine {
         self.failed.clear();
     }
 
+    /// What it expects here: nothing, unless told.
+    pub fn expectations(&mut self) -> &mut Expectations {
+        &mut self.expectations
+    }
+
     /// Recipes that failed since this was asked last, by name. They are not asked any more.
     pub fn take_failed(&mut self) -> Vec<String> {
         std::mem::take(&mut self.newly_failed)
@@ -115,13 +123,14 @@ impl Engine {
                 self.on_found(host, exec, identity)
             }
             Some(identity) => {
-                let (records, known) = self.detect_server(host, exec, &identity);
+                let (records, known) = self.detect_server(host, exec, &identity, exec.time);
                 self.servers.remember(exec.process.key(), known);
                 records
             }
             None => {
-                let records = self.detect(host, exec, None);
-                records.into_iter().map(|d| Record::Detection(Box::new(d))).collect()
+                let mut detections = self.detect(host, exec, None);
+                detections.iter_mut().for_each(|d| self.expectations.judge(d));
+                detections.into_iter().map(|d| Record::Detection(Box::new(d))).collect()
             }
         }
     }
@@ -140,7 +149,7 @@ impl Engine {
             places.push(format!("{} more", all - LISTENERS));
         }
         proved(&mut identity, format!("listens on {}", places.join(", ")));
-        let (records, mut known) = self.detect_server(host, &exec, &identity);
+        let (records, mut known) = self.detect_server(host, &exec, &identity, exec.time);
         known.listen.clone_from(&exec.listen);
         self.servers.remember(exec.process.key(), known);
         records
@@ -194,8 +203,22 @@ impl Engine {
         ];
         let names = names.into_iter().filter_map(|(what, name)| Some((what, name.as_ref()?)));
         let names: Vec<String> = names.map(|(what, name)| format!("{what} {name}")).collect();
-        let container = workload::called(container);
-        known.updates(host, time, &format!("runs in {container}: {}", names.join(", ")))
+        let verdicts: Vec<_> =
+            known.ids.iter().map(|id| self.expectations.named(id, container)).collect();
+        if let Some(severity) = verdicts.iter().flatten().map(|verdict| verdict.severity).max() {
+            known.severity = severity;
+        }
+        let called = workload::called(container);
+        let what = format!("runs in {called}: {}", names.join(", "));
+        let mut records = known.updates(host, time, &what);
+        for (record, verdict) in records.iter_mut().zip(verdicts) {
+            if let (Record::Update(update), Some(verdict)) = (record, verdict) {
+                update.severity = verdict.severity;
+                update.reasons.extend(verdict.reasons);
+                update.baseline = Some(verdict.baseline);
+            }
+        }
+        records
     }
 
     /// What recipes make of an execution.
@@ -220,23 +243,29 @@ impl Engine {
         judged.detections(&subject, &candidates, &[])
     }
 
-    /// What recipes make of a web server, and what to remember of it.
+    /// What recipes make of a web server at that time, and what to remember of it.
     fn detect_server(
         &mut self,
         host: &str,
         exec: &Exec,
         identity: &Identity<'_>,
+        time: Stamp,
     ) -> (Vec<Record>, Known) {
-        let detections = self.detect(host, exec, Some(identity));
+        let mut detections = self.detect(host, exec, Some(identity));
+        let alone = detections.first().map(|d| d.severity);
+        for detection in &mut detections {
+            detection.time = time;
+            self.expectations.judge(detection);
+        }
         let first = detections.first();
         let severity = first.map_or(Severity::Info, |d| d.severity);
         let listens = !self.index.of_listener(identity.server.name()).is_empty();
         let known = Known {
             ids: detections.iter().map(|d| d.id.clone()).collect(),
             severity,
-            // What listened before does not get worse by listening.
+            // What listened before, or is expected, does not get worse by listening.
             importance: match first {
-                Some(d) if !exec.seeded => d.recipe.importance,
+                Some(d) if !exec.seeded && Some(severity) == alone => d.recipe.importance,
                 _ => severity,
             },
             server: server_info(identity),
@@ -284,12 +313,7 @@ impl Engine {
         proved(&mut identity, detail);
         let mut exec = (*behaviour.exec).clone();
         exec.listen = vec![at.clone()];
-        let (mut records, mut known) = self.detect_server(host, &exec, &identity);
-        for record in &mut records {
-            if let Record::Detection(detection) = record {
-                detection.time = behaviour.time;
-            }
-        }
+        let (records, mut known) = self.detect_server(host, &exec, &identity, behaviour.time);
         known.listen.push(at.clone());
         known.answered = behaviour.answered.is_some();
         self.servers.remember(key, known);
@@ -379,16 +403,16 @@ impl Engine {
             failed: &mut self.failed,
             newly_failed: &mut self.newly_failed,
         };
-        let found = judged.detections(&subject, &candidates, told);
+        let mut found = judged.detections(&subject, &candidates, told);
+        for detection in &mut found {
+            detection.time = time;
+            self.expectations.judge(detection);
+        }
         let ids: Vec<String> = found.iter().map(|detection| detection.id.clone()).collect();
         if let Some(known) = self.servers.get_mut(&key) {
             known.ids.extend(ids);
         }
-        let record = |mut detection: Detection| {
-            detection.time = time;
-            Record::Detection(Box::new(detection))
-        };
-        found.into_iter().map(record).collect()
+        found.into_iter().map(|d| Record::Detection(Box::new(d))).collect()
     }
 }
 

@@ -50,6 +50,7 @@ impl Known {
                 listen: self.listen.clone(),
                 seeded: self.seeded,
                 container: self.container.clone(),
+                baseline: None,
             }))
         };
         self.ids.iter().map(update).collect()

@@ -15,6 +15,8 @@ pub(crate) fn schema(what: SchemaKind) -> Result<ExitCode> {
         SchemaKind::Catalogue => schema_for!(detect::catalogue::Family),
         SchemaKind::Unwrap => schema_for!(detect::catalogue::Unwrap),
         SchemaKind::Recipe => schema_for!(detect::recipe::RecipeFile),
+        SchemaKind::Baseline => schema_for!(detect::baseline::BaselineFile),
+        SchemaKind::Exceptions => schema_for!(detect::exception::ExceptionsFile),
         SchemaKind::Config => schema_for!(crate::config::Config),
     };
     sink::print(&serde_json::to_string_pretty(&schema)?)?;

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod baseline;
 pub(crate) mod config;
 pub(crate) mod docs;
 pub(crate) mod doctor;

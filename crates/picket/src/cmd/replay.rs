@@ -11,6 +11,7 @@ use event::{Event, Exec, Record};
 
 use crate::cli::{Common, ReplayArgs};
 use crate::config::{self, Config};
+use crate::expected;
 use crate::sink::{self, Item, Sink, Style};
 
 /// A replay has nothing to lose by waiting for its reader.
@@ -22,6 +23,7 @@ const LONGEST_LINE: u64 = 4 << 20;
 pub(crate) fn run(common: &Common, args: &ReplayArgs) -> Result<ExitCode> {
     let config = Config::load(common)?;
     let (mut engine, _) = super::engine(&config)?;
+    *engine.expectations() = expected::of_files(&config);
     let severity = args.severity.map_or(config.severity, Into::into);
     let seeded = args.severity.is_none();
     let style = Style { format: config::format(common), severity, seeded };
@@ -76,6 +78,9 @@ pub(crate) fn run(common: &Common, args: &ReplayArgs) -> Result<ExitCode> {
         }
     }
     sink.finish()?;
+    for news in engine.expectations().take_news() {
+        sink::log(&news);
+    }
     if events == 0 {
         sink::log(&format!(
             "{}: no events in it: record with --events or `picket record`",

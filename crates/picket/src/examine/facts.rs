@@ -129,9 +129,10 @@ impl Reader {
         };
         exec.process.exe.content = Some(facts.content.clone());
         exec.process.exe.build_id.clone_from(&facts.build_id);
-        self.look_at_target(exec, root);
+        let given = self.look_at_target(exec, root);
         if self.is_known(exec) {
             // Only of what will be told: this takes longer than the look itself.
+            set_target_hash(&mut exec.process, given.as_ref());
             let mut file = file;
             if file.is_none() && !facts.is_complete(exec, root) {
                 file = file::of_exec(exec, root).ok();
@@ -158,9 +159,10 @@ impl Reader {
         exec.process.exe.content = Some(scan.content);
         exec.process.exe.build_id = scan.build_id;
         let root = file::root_of(exec.process.pid).ok();
-        self.look_at_target(exec, root.as_ref());
+        let given = self.look_at_target(exec, root.as_ref());
         if self.is_known(exec) {
             exec.process.exe.sha256 = sha256(file);
+            set_target_hash(&mut exec.process, given.as_ref());
         }
         if let Some(root) = root {
             self.look_up_owner(&mut exec.process, &root, file);
@@ -193,8 +195,7 @@ impl Reader {
         let packed = behaviour.mapped.iter().find(|mapped| mapped.path == UNNAMED);
         if let (Some(packed), Some(content)) = (packed, &mut exec.process.exe.content) {
             content.signs.extend(packed.content.signs.iter().cloned());
-            let root = file::root_of(exec.process.pid).ok();
-            self.look_at_target(exec, root.as_ref());
+            self.read_target(exec);
         }
     }
 
@@ -204,16 +205,24 @@ impl Reader {
         if let Ok(file) = file::open(Path::new(&link)) {
             self.examine_open(exec, &file);
             exec.process.exe.sha256 = sha256(&file);
+            self.read_target(exec);
         }
     }
 
-    /// Reads the file that a loader, interpreter or virtual machine was given.
-    fn look_at_target(&self, exec: &mut Exec, root: Option<&OwnedFd>) {
-        let Some(path) = self.catalogue.target(&exec.process) else { return };
-        if let Ok(file) = file::by_path(exec, root, &path) {
-            let content = self.content_of_target(&exec.process, &file);
-            exec.process.target = Some(Target { path, content });
-        }
+    /// Reads what a living process was given to run, to its end.
+    fn read_target(&self, exec: &mut Exec) {
+        let root = file::root_of(exec.process.pid).ok();
+        let given = self.look_at_target(exec, root.as_ref());
+        set_target_hash(&mut exec.process, given.as_ref());
+    }
+
+    /// Reads the file that a loader, interpreter or virtual machine was given, and gives it.
+    fn look_at_target(&self, exec: &mut Exec, root: Option<&OwnedFd>) -> Option<File> {
+        let path = self.catalogue.target(&exec.process)?;
+        let file = file::by_path(exec, root, &path).ok()?;
+        let content = self.content_of_target(&exec.process, &file);
+        exec.process.target = Some(Target { path, content, sha256: None });
+        Some(file)
     }
 
     /// What is in a file that was given to a runtime.
@@ -259,6 +268,12 @@ impl Facts {
         let owner = owners.of(root, path, file?);
         *known = Some((place, owner.clone()));
         owner
+    }
+}
+
+fn set_target_hash(process: &mut Process, file: Option<&File>) {
+    if let (Some(target), Some(file)) = (&mut process.target, file) {
+        target.sha256 = sha256(file);
     }
 }
 

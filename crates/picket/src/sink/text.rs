@@ -96,6 +96,18 @@ impl Text {
         }
         let reasons: Vec<String> = d.reasons.iter().map(|r| safe(r)).collect();
         self.field(&mut out, "severity", &format!("{}: {}", d.severity, reasons.join("; ")));
+        if let Some(baseline) = &d.baseline {
+            let key = match baseline.key.as_str() {
+                "" => String::new(),
+                key => format!(", key {}", safe(key)),
+            };
+            let seen = baseline.seen;
+            self.field(
+                &mut out,
+                "baseline",
+                &format!("{}, seen {seen} times before{key}", safe(&baseline.status)),
+            );
+        }
         for technique in &d.attack.techniques {
             self.field(
                 &mut out,

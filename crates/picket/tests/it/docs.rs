@@ -28,7 +28,7 @@ fn stdout(args: &[&str]) -> String {
     String::from_utf8(out.stdout).unwrap()
 }
 
-const SCHEMAS: [&str; 4] = ["catalogue", "unwrap", "recipe", "config"];
+const SCHEMAS: [&str; 6] = ["catalogue", "unwrap", "recipe", "baseline", "exceptions", "config"];
 
 fn schemas() {
     for what in SCHEMAS {

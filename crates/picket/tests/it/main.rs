@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod architecture;
+mod baseline;
 mod behaviour;
 mod canary;
 mod content;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     trials.extend(seeded::trials());
     trials.extend(trees::trials());
     trials.extend(workload::trials());
+    trials.extend(baseline::trials());
     trials.extend(input::trials());
     trials.extend(docs::trials());
     trials.extend(architecture::trials());

@@ -68,7 +68,7 @@ impl<'c> Subjects<'c> {
             process.exe.build_id = host.and_then(|host| host.1.clone());
             process.args.splice(0..0, line);
             let content = self.reader.content_of_target(&process, &opened);
-            process.target = Some(Target { path: asked.clone(), content });
+            process.target = Some(Target { path: asked.clone(), content, sha256: None });
         } else {
             let scan = self.reader.scan(&opened);
             process.exe.content = Some(scan.content);
