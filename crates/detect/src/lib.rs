@@ -10,6 +10,7 @@ pub mod engine;
 pub mod fields;
 pub mod guidance;
 pub mod identify;
+pub mod incident;
 mod index;
 pub mod invocation;
 mod launcher;

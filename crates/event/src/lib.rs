@@ -4,16 +4,19 @@
 //! added, never renamed; an absent fact is `null` or an empty list, never invented.
 
 mod behaviour;
+mod connect;
 mod content;
 mod coverage;
 mod detection;
 mod exec;
+mod incident;
 mod listen;
 mod process;
 mod record;
 mod stamp;
 
 pub use behaviour::{Behaviour, Mapped};
+pub use connect::{Connect, Endpoint};
 pub use content::{Content, FileKind, GoBuild, Sign, SignKind, Target};
 pub use coverage::{Coverage, Lost, State, Window};
 pub use detection::{
@@ -22,6 +25,7 @@ pub use detection::{
     Severity, Technique, Update,
 };
 pub use exec::Exec;
+pub use incident::{Incident, Peer, Stage, StageKind};
 pub use listen::{Answer, Listen, Listener};
 pub use process::{Ancestor, Executable, FileId, Namespaces, Process, ProcessKey};
 pub use record::{Event, Record};

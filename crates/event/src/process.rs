@@ -164,6 +164,9 @@ pub struct Ancestor {
     pub pid: u32,
     /// When it started.
     pub start: Stamp,
+    /// The same, in nanoseconds since boot: with the pid it names the process for good.
+    #[serde(default)]
+    pub start_boot_ns: u64,
     /// The kernel's short name for it.
     pub comm: String,
     /// What it runs, where known.
@@ -172,4 +175,11 @@ pub struct Ancestor {
     pub args: Vec<String>,
     /// Whether it still lives.
     pub alive: bool,
+}
+
+impl Ancestor {
+    /// Who it is.
+    pub fn key(&self) -> ProcessKey {
+        ProcessKey { pid: self.pid, start_boot_ns: self.start_boot_ns }
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Behaviour, Coverage, Detection, Exec, Listen, Response, Stamp, Update};
+use crate::{Behaviour, Connect, Coverage, Detection, Exec, Listen, Response, Stamp, Update};
 
 /// One line of output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,14 @@ pub enum Event {
         #[serde(flatten)]
         behaviour: Box<Behaviour>,
     },
+    /// A web server, or a process below one, made a connection.
+    Connect {
+        /// The machine.
+        host: String,
+        /// What happened.
+        #[serde(flatten)]
+        connect: Box<Connect>,
+    },
 }
 
 impl Event {
@@ -57,6 +65,7 @@ impl Event {
             Self::Exec { exec, .. } => exec.time,
             Self::Listen { listen, .. } => listen.time,
             Self::Behaviour { behaviour, .. } => behaviour.time,
+            Self::Connect { connect, .. } => connect.time,
         }
     }
 }

@@ -571,7 +571,7 @@ fn masked(mut event: Event) -> Event {
     let exec = match &mut event {
         Event::Exec { exec, .. } => Some(exec),
         Event::Behaviour { behaviour, .. } => Some(&mut behaviour.exec),
-        Event::Listen { .. } => None,
+        Event::Listen { .. } | Event::Connect { .. } => None,
     };
     if let Some(exec) = exec {
         exec.process.args = detect::mask::arguments(&exec.process.args);

@@ -299,6 +299,7 @@ fn sample(catalogue: &Catalogue, recipe: &Recipe, line: &str, must: bool) -> Res
         Event::Exec { exec, .. } => exec.process.args.join(" "),
         Event::Listen { .. } => "a listener".to_owned(),
         Event::Behaviour { behaviour, .. } => behaviour.exec.process.args.join(" "),
+        Event::Connect { .. } => "a connection".to_owned(),
     };
     match (found, must) {
         (None, true) => Err(format!("{what:?} must match and does not")),

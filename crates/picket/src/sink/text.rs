@@ -1,6 +1,8 @@
 //! Records for a person at three in the morning: what, where, who started it; then the chain of
 //! processes, why it is thought so, what it implies here, and what to do.
 
+mod incident;
+
 use std::fmt::Write as _;
 
 use detect::catalogue::UNKNOWN;
@@ -114,6 +116,9 @@ impl Text {
     }
 
     fn update(&self, u: &Update) -> String {
+        if let Some(incident) = &u.incident {
+            return self.incident(u, incident);
+        }
         let at: Vec<String> = u.listen.iter().map(|l| socket(&safe(&l.address), l.port)).collect();
         let reasons: Vec<String> = u.reasons.iter().map(|r| safe(r)).collect();
         let time = u.time.to_string();
@@ -171,6 +176,16 @@ impl Text {
                     None => format!("{} servers in its memory", behaviour.mapped.len()),
                 };
                 format!("{clock} behaviour {} {} {at} {what}\n", p.pid, safe(&p.exe.path))
+            }
+            Event::Connect { connect, .. } => {
+                let to = socket(&safe(&connect.peer.address), connect.peer.port);
+                let what = match (connect.bytes_sent, connect.bytes_received) {
+                    (Some(sent), Some(received)) => {
+                        format!(" ended: {sent} sent, {received} received")
+                    }
+                    _ => String::new(),
+                };
+                format!("{clock} connect {} {} {to}{what}\n", connect.pid, safe(&connect.comm))
             }
         }
     }
