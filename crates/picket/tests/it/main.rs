@@ -14,6 +14,7 @@ mod flood;
 mod hang;
 mod harness;
 mod hostile;
+mod incidents;
 mod input;
 mod lifecycle;
 mod privilege;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     trials.extend(hostile::trials());
     trials.extend(seeded::trials());
     trials.extend(workload::trials());
+    trials.extend(incidents::trials());
     trials.extend(input::trials());
     trials.extend(docs::trials());
     trials.extend(architecture::trials());
