@@ -13,6 +13,7 @@ pub mod exception;
 pub mod fields;
 pub mod guidance;
 pub mod identify;
+pub mod incident;
 mod index;
 pub mod invocation;
 mod launcher;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ancestor, Listener, Process, Stamp};
+use crate::{Ancestor, Incident, Listener, Process, Stamp};
 
 /// A recipe matched: what, where, who started it, what it means and what to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,10 @@ pub struct Detection {
     pub guidance: Guidance,
     /// Whether it ran before picket did.
     pub seeded: bool,
+    /// The incident that it belongs to. It is told of, as updates of this id, once there is more to
+    /// it than a server that starts.
+    #[serde(default)]
+    pub incident: Option<String>,
 }
 
 /// A web server that a process runs below.
@@ -69,7 +73,7 @@ pub struct Below {
 /// More is known of an earlier detection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Update {
-    /// The detection's id.
+    /// The detection's id; the incident's, where this tells of one.
     pub id: String,
     /// When this became known.
     pub time: Stamp,
@@ -92,6 +96,10 @@ pub struct Update {
     /// Whether it was expected here, where a name that came late decides that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
+    /// The incident that this tells of; `id` is the incident's then. `null` where more is told of a
+    /// detection.
+    #[serde(default)]
+    pub incident: Option<Box<Incident>>,
 }
 
 /// The recipe behind a detection.

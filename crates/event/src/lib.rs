@@ -9,6 +9,7 @@ mod content;
 mod coverage;
 mod detection;
 mod exec;
+mod incident;
 mod listen;
 mod process;
 mod record;
@@ -25,6 +26,7 @@ pub use detection::{
     Severity, Technique, Update,
 };
 pub use exec::Exec;
+pub use incident::{Incident, Peer, Stage, StageKind};
 pub use listen::{Answer, Listen, Listener};
 pub use process::{Ancestor, Executable, FileId, Namespaces, Process, ProcessKey};
 pub use record::{Event, Record};

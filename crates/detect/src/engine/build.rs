@@ -1,6 +1,6 @@
 //! A detection, put together from an event and the recipe that it matched.
 
-use event::{Baseline, Below, Detection, Evidence, Exec, Guidance, RecipeInfo, ServerInfo};
+use event::{Baseline, Below, Detection, Evidence, Exec, Guidance, RecipeInfo, ServerInfo, Stamp};
 use sha2::{Digest, Sha256};
 
 use super::judge::judge;
@@ -71,6 +71,7 @@ pub(super) fn detection(subject: &Subject<'_>, recipe: &Recipe) -> Detection {
         response: None,
         guidance: Guidance { implication: String::new(), actions: Vec::new() },
         seeded: exec.seeded,
+        incident: None,
     };
     judge(&mut detection, subject);
     let (title, default_ports): (&str, &[u16]) = match (subject.identity, above) {
@@ -118,11 +119,15 @@ pub(super) fn id(host: &str, exec: &Exec, recipe: &str) -> String {
     for number in [exec.boot_ns, exec.seq, u64::from(exec.cpu), u64::from(p.pid), p.start_boot_ns] {
         hash.update(number.to_le_bytes());
     }
+    // What ran before is found anew each time, and stays the same.
+    uuid(if exec.seeded { p.start } else { exec.time }, hash)
+}
+
+/// A UUID of version 7 of a moment, and of what no other thing of that moment shares.
+pub(crate) fn uuid(time: Stamp, hash: Sha256) -> String {
     let hash = hash.finalize();
     let mut random = [0; 10];
     random.copy_from_slice(&hash[..10]);
-    // What ran before is found anew each time, and stays the same.
-    let time = if exec.seeded { p.start } else { exec.time };
     let millis = u64::try_from(time.unix_nanos() / 1_000_000).unwrap_or(0);
     uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
 }

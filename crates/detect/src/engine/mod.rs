@@ -17,6 +17,7 @@ use event::{
 use crate::baseline::Expectations;
 use crate::catalogue::Catalogue;
 use crate::identify::Identity;
+use crate::incident::Incidents;
 use crate::index::Index;
 use crate::limits::{Limits, Verdict};
 use crate::plan::Plan;
@@ -24,6 +25,7 @@ use crate::recipe::Recipe;
 use crate::subject::Subject;
 use crate::workload;
 use build::server_info;
+pub(crate) use build::uuid;
 use servers::{Known, Servers};
 
 /// What the engine must know of its surroundings.
@@ -50,6 +52,7 @@ pub struct Engine {
     servers: Servers,
     limits: Limits,
     expectations: Expectations,
+    incidents: Incidents,
     /// Recipes that failed, by their place in the list: they are asked no more.
     failed: Vec<usize>,
     /// Names of those of which nobody was told.
@@ -67,6 +70,7 @@ impl Engine {
             servers: Servers::default(),
             limits: Limits::default(),
             expectations: Expectations::default(),
+            incidents: Incidents::default(),
             failed: Vec::new(),
             newly_failed: Vec::new(),
         }
@@ -108,12 +112,14 @@ impl Engine {
 
     /// Takes an event, gives what follows from it.
     pub fn on(&mut self, event: &Event) -> Vec<Record> {
-        match event {
+        let mut records = match event {
             Event::Exec { host, exec } => self.on_exec(host, exec),
             Event::Listen { host, listen } => self.on_listen(host, listen),
             Event::Behaviour { host, behaviour } => self.on_behaviour(host, behaviour),
             Event::Connect { .. } => Vec::new(),
-        }
+        };
+        self.incidents.on(event, &mut self.servers, &mut records);
+        records
     }
 
     fn on_exec(&mut self, host: &str, exec: &Exec) -> Vec<Record> {
@@ -277,6 +283,7 @@ impl Engine {
             answered: false,
             seeded: exec.seeded,
             exec: listens.then(|| Box::new(exec.clone())),
+            place: None,
         };
         let records = detections.into_iter().map(|d| Record::Detection(Box::new(d))).collect();
         (records, known)
@@ -471,7 +478,7 @@ fn proved(identity: &mut Identity<'_>, detail: String) {
 
 /// Where it listens, as people write it. A socket that was never bound gets its port only after
 /// the kernel told of it.
-fn place(at: &Listener) -> String {
+pub(crate) fn place(at: &Listener) -> String {
     if at.port == 0 { at.address.clone() } else { socket(&at.address, at.port) }
 }
 

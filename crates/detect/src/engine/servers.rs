@@ -8,6 +8,7 @@ use event::{
     Stamp, Update,
 };
 
+use crate::incident::Place;
 use crate::subject::Above;
 
 /// Servers that are remembered; when there are more, those whose processes started first go, and
@@ -21,19 +22,21 @@ pub(crate) struct Known {
     pub(super) severity: Severity,
     /// What it is when nothing speaks against it.
     pub(super) importance: Severity,
-    pub(super) server: ServerInfo,
+    pub(crate) server: ServerInfo,
     pub(super) title: String,
     pub(super) ports: Vec<u16>,
-    pub(super) listen: Vec<Listener>,
-    pub(super) container: Option<Container>,
+    pub(crate) listen: Vec<Listener>,
+    pub(crate) container: Option<Container>,
     /// When the process started.
     pub(super) start: Stamp,
     /// It was seen answering in HTTP.
     pub(super) answered: bool,
     /// It ran before.
-    pub(super) seeded: bool,
+    pub(crate) seeded: bool,
     /// Its execution, where a recipe may ask for it when the server listens.
     pub(super) exec: Option<Box<Exec>>,
+    /// Where it stands among others, once it was looked at for incidents.
+    pub(crate) place: Option<Place>,
 }
 
 impl Known {
@@ -51,6 +54,7 @@ impl Known {
                 seeded: self.seeded,
                 container: self.container.clone(),
                 baseline: None,
+                incident: None,
             }))
         };
         self.ids.iter().map(update).collect()
@@ -75,11 +79,11 @@ impl Servers {
         self.known.contains_key(key)
     }
 
-    pub(super) fn get(&self, key: &ProcessKey) -> Option<&Known> {
+    pub(crate) fn get(&self, key: &ProcessKey) -> Option<&Known> {
         self.known.get(key)
     }
 
-    pub(super) fn get_mut(&mut self, key: &ProcessKey) -> Option<&mut Known> {
+    pub(crate) fn get_mut(&mut self, key: &ProcessKey) -> Option<&mut Known> {
         self.known.get_mut(key)
     }
 
@@ -111,7 +115,7 @@ impl Servers {
     }
 
     /// The server that a listener belongs to: its process, or a parent that runs the same.
-    pub(super) fn of_listener(&self, listen: &Listen) -> Option<ProcessKey> {
+    pub(crate) fn of_listener(&self, listen: &Listen) -> Option<ProcessKey> {
         let line = std::iter::once(listen.key()).chain(listen.parents.iter().copied());
         line.into_iter().find(|key| self.contains(key))
     }

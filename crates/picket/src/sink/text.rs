@@ -1,6 +1,8 @@
 //! Records for a person at three in the morning: what, where, who started it; then the chain of
 //! processes, why it is thought so, what it implies here, and what to do.
 
+mod incident;
+
 use std::fmt::Write as _;
 
 use detect::catalogue::UNKNOWN;
@@ -126,6 +128,9 @@ impl Text {
     }
 
     fn update(&self, u: &Update) -> String {
+        if let Some(incident) = &u.incident {
+            return self.incident(u, incident);
+        }
         let at: Vec<String> = u.listen.iter().map(|l| socket(&safe(&l.address), l.port)).collect();
         let reasons: Vec<String> = u.reasons.iter().map(|r| safe(r)).collect();
         let time = u.time.to_string();

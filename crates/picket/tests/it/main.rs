@@ -15,6 +15,7 @@ mod flood;
 mod hang;
 mod harness;
 mod hostile;
+mod incidents;
 mod input;
 mod lifecycle;
 mod privilege;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     trials.extend(trees::trials());
     trials.extend(workload::trials());
     trials.extend(baseline::trials());
+    trials.extend(incidents::trials());
     trials.extend(input::trials());
     trials.extend(docs::trials());
     trials.extend(architecture::trials());
