@@ -2,6 +2,7 @@
 
 mod binary;
 pub mod elf;
+mod import;
 mod lines;
 
 /// What the names of seeds begin with; what was found has other names.
@@ -31,6 +32,7 @@ pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
         "catalogue" => lines::catalogue(),
         "elf" => elf::seeds(),
         "go" => binary::go(),
+        "import" => import::seeds(),
         "mask" => lines::mask(),
         "recipe" => lines::recipe(),
         "recording" => lines::recording(),

@@ -14,6 +14,7 @@ mod flood;
 mod hang;
 mod harness;
 mod hostile;
+mod import;
 mod input;
 mod lifecycle;
 mod privilege;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     trials.extend(seeded::trials());
     trials.extend(workload::trials());
     trials.extend(input::trials());
+    trials.extend(import::trials());
     trials.extend(docs::trials());
     trials.extend(architecture::trials());
     let conclusion = libtest_mimic::run(&args, trials);
