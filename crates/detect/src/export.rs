@@ -69,9 +69,11 @@ fn paths(globs: &[String], names: bool) -> Option<Condition> {
             leaf("Image|startswith|cased".to_owned(), &format!("{dir}/"))
         }
         _ => {
-            let parts: Vec<String> = glob.split("**").map(|part| quoted(part).replace(r"\*", "[^/]*")).collect();
+            let parts: Vec<String> =
+                glob.split("**").map(|part| quoted(part).replace(r"\*", "[^/]*")).collect();
             let begin = if names { "/" } else { "^" };
-            let pattern = format!("{begin}{}$", parts.join("(?s:.*)").replace("(?s:.*)/", "(?s:.*/)?"));
+            let pattern =
+                format!("{begin}{}$", parts.join("(?s:.*)").replace("(?s:.*)/", "(?s:.*/)?"));
             Condition::Leaf("Image|re".to_owned(), vec![scalar(&pattern)])
         }
     });
@@ -256,7 +258,8 @@ impl Searches {
                 }
                 let first = (!search.is_empty()).then(|| self.add(search));
                 let others = others.into_iter().map(|part| self.text(part, true));
-                let parts: Vec<String> = first.into_iter().chain(others.collect::<Vec<_>>()).collect();
+                let parts: Vec<String> =
+                    first.into_iter().chain(others.collect::<Vec<_>>()).collect();
                 let several = parts.len() > 1;
                 (parts.join(" and "), several)
             }

@@ -104,9 +104,8 @@ impl Expr {
             true => format!("({})", part.flat()),
             false => part.flat(),
         };
-        let joined = |parts: &[Expr], with: &str| {
-            parts.iter().map(part).collect::<Vec<_>>().join(with)
-        };
+        let joined =
+            |parts: &[Expr], with: &str| parts.iter().map(part).collect::<Vec<_>>().join(with);
         match self {
             Self::Is(is) => is.to_string(),
             Self::Atom(text) => text.clone(),

@@ -76,8 +76,7 @@ impl Tags {
     /// The tactic in words.
     fn category(&self) -> String {
         let first = self.techniques.first().and_then(|id| attack::technique(id));
-        let of_technique =
-            first.and_then(|t| t.tactics.first().and_then(|id| attack::tactic(id)));
+        let of_technique = first.and_then(|t| t.tactics.first().and_then(|id| attack::tactic(id)));
         self.tactic.or(of_technique).unwrap_or("Unclassified").to_owned()
     }
 
@@ -222,27 +221,36 @@ impl Draft {
         [
             (
                 "ci",
-                (ci, with([
-                    "Find what made the build run `{args}`[, up to commit {ci.sha} on {ci.ref}]\
+                (
+                    ci,
+                    with([
+                        "Find what made the build run `{args}`[, up to commit {ci.sha} on {ci.ref}]\
                      [ by {ci.actor}], and hold the merge until it is explained.",
-                    "If nobody can explain it, rotate the secrets that this job could read.",
-                ])),
+                        "If nobody can explain it, rotate the secrets that this job could read.",
+                    ]),
+                ),
             ),
             (
                 "staging",
-                (staging, with([
-                    "Ask who deployed or tested then, and stop process {pid} if nobody claims it.",
-                    "Look at what {parent} ran before and after, and at who can become {user}.",
-                ])),
+                (
+                    staging,
+                    with([
+                        "Ask who deployed or tested then, and stop process {pid} if nobody claims it.",
+                        "Look at what {parent} ran before and after, and at who can become {user}.",
+                    ]),
+                ),
             ),
             (
                 "production",
-                (production, with([
-                    "Decide at once whether it is yours: process {pid}, `{args}`, started by \
+                (
+                    production,
+                    with([
+                        "Decide at once whether it is yours: process {pid}, `{args}`, started by \
                      {parent}.",
-                    "If it is not, keep the evidence before you stop it, memory, {exe} and open \
+                        "If it is not, keep the evidence before you stop it, memory, {exe} and open \
                      connections, and find out how {parent} came in and what else {user} did.",
-                ])),
+                    ]),
+                ),
             ),
         ]
     }

@@ -11,9 +11,27 @@ use crate::attack;
 use crate::parse::ParseError;
 
 const KEYS: &[&str] = &[
-    "kind", "name", "enabled", "version", "description", "documentation", "breed", "mechanism",
-    "tactic", "technique", "subtechnique", "importance", "times", "file_actions",
-    "file_actions_how", "file_actions_excl", "base", "dir", "regex", "bases", "arbitrary",
+    "kind",
+    "name",
+    "enabled",
+    "version",
+    "description",
+    "documentation",
+    "breed",
+    "mechanism",
+    "tactic",
+    "technique",
+    "subtechnique",
+    "importance",
+    "times",
+    "file_actions",
+    "file_actions_how",
+    "file_actions_excl",
+    "base",
+    "dir",
+    "regex",
+    "bases",
+    "arbitrary",
     "reactions",
 ];
 
@@ -71,7 +89,7 @@ pub(super) fn draft(path: &str, alchemy: &Node) -> Result<Draft, Vec<ParseError>
 fn mechanism(path: &str, alchemy: &Node) -> Vec<ParseError> {
     let mut errors = Vec::new();
     for (key, known) in
-        [("breed", &["file_access", "execution"][..]), ("mechanism", &["execution", "file_access"])]
+        [("breed", &["file_access", "execution"][..]), ("mechanism", &["execution", "file_access"][..])]
     {
         match alchemy.get(key) {
             Some(node) if node.text().is_some_and(|text| known.contains(&text)) => {}
@@ -84,7 +102,8 @@ fn mechanism(path: &str, alchemy: &Node) -> Vec<ParseError> {
         }
     }
     let actions = alchemy.get("file_actions");
-    let names: Vec<_> = actions.map(Node::each).unwrap_or_default().iter().map(Node::plain).collect();
+    let names: Vec<_> =
+        actions.map(Node::each).unwrap_or_default().iter().map(Node::plain).collect();
     let of_files = alchemy.get("breed").and_then(Node::text) != Some("execution");
     let right = match names.as_slice() {
         [] => !of_files,
@@ -92,7 +111,9 @@ fn mechanism(path: &str, alchemy: &Node) -> Vec<ParseError> {
     };
     if !right {
         let place = actions.unwrap_or(alchemy);
-        errors.push(place.wrong(path, "file_actions: picket sees files that are executed: expected execve"));
+        errors.push(
+            place.wrong(path, "file_actions: picket sees files that are executed: expected execve"),
+        );
     }
     for (key, message) in [
         ("file_actions_excl", "an execution has no other file action to exclude"),
@@ -132,8 +153,7 @@ fn tags(path: &str, alchemy: &Node) -> Read<Tags> {
         attack::technique_named(&name, above).ok_or_else(|| {
             let below = above.map(|id| format!(" below {id}")).unwrap_or_default();
             let version = attack::VERSION;
-            let message =
-                format!("{name:?} is no technique{below} in version {version} of ATT&CK");
+            let message = format!("{name:?} is no technique{below} in version {version} of ATT&CK");
             node.wrong(path, message)
         })
     };
@@ -383,8 +403,12 @@ fn times(path: &str, alchemy: &Node, draft: &mut Draft) -> Read<()> {
             "times_per_exe" => draft.limits.push(("executable", most)),
             "times_per_parent_proc" => draft.limits.push(("parent", most)),
             "times_in_total" => draft.limits.push(("recipe", most)),
-            "times_per_parent_exe" | "times_per_cmd" | "times_per_proc" | "times_per_full_ancestry"
-            | "times_per_hostname" | "times_per_host" => draft.notes.push(format!(
+            "times_per_parent_exe"
+            | "times_per_cmd"
+            | "times_per_proc"
+            | "times_per_full_ancestry"
+            | "times_per_hostname"
+            | "times_per_host" => draft.notes.push(format!(
                 "At most {most} by {kind} cannot be counted here, and is left out: more is told."
             )),
             other => return Err(entry.wrong(path, format!("times: {other:?} is not known"))),

@@ -15,10 +15,10 @@ mod sigma;
 
 use crate::parse::{self, ParseError};
 use crate::recipe::Recipe;
-pub(crate) use draft::scalar;
-pub(crate) use pattern::quoted;
 use draft::Draft;
+pub(crate) use draft::scalar;
 use node::{Node, Value};
+pub(crate) use pattern::quoted;
 
 /// Where rules come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -226,9 +226,27 @@ mod tests {
     #[test]
     fn what_cannot_be_said_is_refused() {
         for pattern in [
-            r"(?=a)b", r"(?<!a)b", r"(a)\1", r"a++", r"a*+", r"(?>a)b", r"\Qa\E", r"\v", r"a\",
-            r"[a--z]", r"[a", r"(a", r"(?x)a b", r"(?R)", r"a{,3}", r"\K", r"\h", "(?#c)a",
-            r"a{1000}{2}", r"\w{1000}{10}", r"\w{9999}",
+            r"(?=a)b",
+            r"(?<!a)b",
+            r"(a)\1",
+            r"a++",
+            r"a*+",
+            r"(?>a)b",
+            r"\Qa\E",
+            r"\v",
+            r"a\",
+            r"[a--z]",
+            r"[a",
+            r"(a",
+            r"(?x)a b",
+            r"(?R)",
+            r"a{,3}",
+            r"\K",
+            r"\h",
+            "(?#c)a",
+            r"a{1000}{2}",
+            r"\w{1000}{10}",
+            r"\w{9999}",
         ] {
             let refused = translate(pattern, Dialect::Perl);
             assert!(refused.as_ref().is_err_and(|why| !why.is_empty()), "{pattern}: {refused:?}");

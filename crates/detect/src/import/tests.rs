@@ -82,7 +82,11 @@ level: critical
 #[test]
 fn searches_of_sigma() {
     for (searches, condition, expected) in [
-        ("  s: {Image: '*'}\n  t: {User: root}", "s and t", r#"process.user.lowerAscii() == "root""#),
+        (
+            "  s: {Image: '*'}\n  t: {User: root}",
+            "s and t",
+            r#"process.user.lowerAscii() == "root""#,
+        ),
         ("  s: {User: null}", "s", "!has(process.user)"),
         ("  s: {User: '*'}", "s", "has(process.user)"),
         ("  s: {User|re: 'x*'}", "s", r#"has(process.user) && process.user.matches("x*")"#),
@@ -209,7 +213,7 @@ fn an_alchemy_becomes_a_recipe() {
 #[test]
 fn files_and_conditions_of_alchemies() {
     let yaml = made(&alchemy("- base: nc\n", "- {dir: /opt/x/}\n    - {dir: /srv, base: y}\n"));
-    assert!(yaml.contains("  path: [/opt/x/*, /srv/y, \"**/ncat\"]\n"), "{yaml}");
+    assert!(yaml.contains("  path: [\"/opt/x/*\", /srv/y, \"**/ncat\"]\n"), "{yaml}");
     let of_regex = when(&alchemy("- base: nc\n", "- regex: '^/.*/\\..*'\n"));
     assert_eq!(
         of_regex,
@@ -400,10 +404,20 @@ fn what_falco_says_and_picket_cannot_is_refused() {
     let good = falco("proc.name = sh");
     for (from, to, place, word) in [
         ("spawned_process and", "proc.pname = x and", "10:", "spawned_process"),
-        ("spawned_process and", "(spawned_process or evt.type = open) and", "10:", "no execution: expected"),
+        (
+            "spawned_process and",
+            "(spawned_process or evt.type = open) and",
+            "10:",
+            "no execution: expected",
+        ),
         ("priority: WARNING", "priority: HUGE", "12:13", "NOTICE"),
         ("priority: WARNING", "priority: WARNING\n  source: k8s_audit", "13:11", "syscall"),
-        ("priority: WARNING", "priority: WARNING\n  exceptions: [{name: a, values: [[b]]}]", "13:3", "exceptions"),
+        (
+            "priority: WARNING",
+            "priority: WARNING\n  exceptions: [{name: a, values: [[b]]}]",
+            "13:3",
+            "exceptions",
+        ),
         ("priority: WARNING", "priority: WARNING\n  newkey: x", "13:3", "newkey"),
     ] {
         assert!(good.contains(from));

@@ -10,7 +10,10 @@ const COMM: usize = 15;
 
 /// Where picket has a field.
 enum Fact {
-    Text { fact: &'static str, known: Option<&'static str> },
+    Text {
+        fact: &'static str,
+        known: Option<&'static str>,
+    },
     Number(&'static str),
     /// What is one of several, of any ancestor.
     Ancestor(&'static str),
@@ -85,7 +88,8 @@ pub(super) fn condition(check: &Check, values: &[Word]) -> Result<Expr, String> 
             let inner = with_known(check, Some(&format!("has({fact})")), &texts, |op, texts| {
                 text(&fact, op, texts)
             })?;
-            let [line] = &inner.lines()[..] else {
+            let lines = inner.lines();
+            let [line] = lines.as_slice() else {
                 return Err(format!("{}: too long", check.field));
             };
             Ok(Expr::atom(format!("ancestors.exists(a, {line})")))
@@ -120,8 +124,17 @@ fn decided(check: &Check, texts: &[&str]) -> Option<Result<Expr, String>> {
             flag("process.exe.memfd", equal == (texts[0] == "true"))
         }
         ("container.id", "=" | "==" | "!=", ["host"]) => flag("has(container.id)", !equal),
-        ("evt.type" | "evt.dir" | "evt.res" | "evt.rawres" | "evt.num" | "proc.tty"
-            | "proc.is_exe_from_memfd" | "container.id", ..) => Some(Err(format!(
+        (
+            "evt.type"
+            | "evt.dir"
+            | "evt.res"
+            | "evt.rawres"
+            | "evt.num"
+            | "proc.tty"
+            | "proc.is_exe_from_memfd"
+            | "container.id",
+            ..,
+        ) => Some(Err(format!(
             "{} {operator} {}: picket cannot tell this of an execution",
             check.field,
             texts.join(", ")
@@ -154,9 +167,8 @@ fn text(fact: &str, operator: &str, texts: &[&str]) -> Result<Expr, String> {
     let each = |one: &dyn Fn(&str) -> Result<Expr, String>| -> Result<Expr, String> {
         Ok(Expr::or(texts.iter().map(|text| one(text)).collect::<Result<Vec<_>, _>>()?))
     };
-    let method = |method: &str, text: &str| {
-        Ok(Expr::atom(format!("{fact}.{method}({})", cel::text(text))))
-    };
+    let method =
+        |method: &str, text: &str| Ok(Expr::atom(format!("{fact}.{method}({})", cel::text(text))));
     let matches = |pattern: &str| Expr::atom(format!("{fact}.matches({})", cel::pattern(pattern)));
     match operator {
         "=" | "in" | "intersects" => Ok(match texts {
@@ -259,9 +271,7 @@ fn line_check(line: &Line, operator: &str, texts: &[&str]) -> Result<Expr, Strin
                 let in_name = of_name(text, method(&name, "contains", text));
                 (vec![in_name, method(&rest, "contains", text)], false, true)
             }
-            "startswith" => {
-                (vec![of_name(text, method(&name, "startsWith", text))], true, true)
-            }
+            "startswith" => (vec![of_name(text, method(&name, "startsWith", text))], true, true),
             "endswith" => {
                 let in_name = of_name(text, method(&name, "endsWith", text));
                 let alone = Expr::and([more().negated(), in_name]);

@@ -32,8 +32,19 @@ pub(super) struct Word {
 const DEEPEST: usize = 64;
 
 const OPERATORS: &[&str] = &[
-    "exists", "in", "intersects", "pmatch", "contains", "icontains", "bcontains", "startswith",
-    "bstartswith", "endswith", "glob", "iglob", "regex",
+    "exists",
+    "in",
+    "intersects",
+    "pmatch",
+    "contains",
+    "icontains",
+    "bcontains",
+    "startswith",
+    "bstartswith",
+    "endswith",
+    "glob",
+    "iglob",
+    "regex",
 ];
 const SIGNS: &[&str] = &["==", "!=", "<=", ">=", "=", "<", ">"];
 
@@ -133,7 +144,9 @@ impl<'t> Parser<'t> {
     fn check(&mut self) -> Result<Filter, String> {
         let Some(field) = self.name() else {
             return Err(match shortened(self.rest) {
-                rest if rest.is_empty() => "it ends where a field or a macro is expected".to_owned(),
+                rest if rest.is_empty() => {
+                    "it ends where a field or a macro is expected".to_owned()
+                }
                 rest => format!("expected a field or a macro at {rest:?}"),
             });
         };
@@ -264,7 +277,10 @@ mod tests {
     #[test]
     fn conditions() {
         for (text, expected) in [
-            ("evt.type in (execve, execveat) and evt.dir=<", "(evt.type in execve,execveat&evt.dir = <)"),
+            (
+                "evt.type in (execve, execveat) and evt.dir=<",
+                "(evt.type in execve,execveat&evt.dir = <)",
+            ),
             ("spawned_process and not shell_procs", "(spawned_process&!shell_procs)"),
             ("a or b and c", "(a|(b&c))"),
             ("(a or b)\n and (not c)", "((a|b)&!c)"),

@@ -20,8 +20,18 @@ use filter::{Check, Filter, Word};
 type Drafted<'f> = (&'f str, Result<Draft, Vec<ParseError>>);
 
 const RULE_KEYS: &[&str] = &[
-    "rule", "desc", "condition", "output", "priority", "source", "enabled", "tags",
-    "warn_evttypes", "skip-if-unknown-filter", "append", "override",
+    "rule",
+    "desc",
+    "condition",
+    "output",
+    "priority",
+    "source",
+    "enabled",
+    "tags",
+    "warn_evttypes",
+    "skip-if-unknown-filter",
+    "append",
+    "override",
 ];
 
 /// Macros in each other, at most.
@@ -141,7 +151,9 @@ impl<'f> Definitions<'f> {
         let append = appends(path, item, "condition")?;
         let rule = &mut self.rules[at];
         match (&mut rule.condition, condition) {
-            (Some(known), Some(new)) if append => known.text = format!("{} {}", known.text, new.text),
+            (Some(known), Some(new)) if append => {
+                known.text = format!("{} {}", known.text, new.text)
+            }
             (known, Some(new)) => *known = Some(new),
             (_, None) => {}
         }
@@ -203,7 +215,9 @@ impl<'f> Definitions<'f> {
 
     fn when(&self, rule: &Rule<'f>) -> Result<Expr, ParseError> {
         let Some(source) = &rule.condition else {
-            return Err(rule.node.wrong(rule.path, format!("rule {:?} has no condition", rule.title)));
+            return Err(rule
+                .node
+                .wrong(rule.path, format!("rule {:?} has no condition", rule.title)));
         };
         let wrong = |message: String| source.node.wrong(source.path, message);
         let mut inside = Inside { all: self, macros: Vec::new(), parts: 0 };
@@ -275,7 +289,8 @@ impl Inside<'_, '_> {
             Filter::Check(check) => self.check(check),
             Filter::Macro(name) => self.named(name),
             Filter::Not(inner) => {
-                let Meant { here, elsewhere: Elsewhere { can_hold, can_fail } } = self.meant(inner)?;
+                let Meant { here, elsewhere: Elsewhere { can_hold, can_fail } } =
+                    self.meant(inner)?;
                 let elsewhere = Elsewhere { can_hold: can_fail, can_fail: can_hold };
                 Ok(Meant { here: here.negated(), elsewhere })
             }
@@ -286,8 +301,12 @@ impl Inside<'_, '_> {
                 let every = |of: fn(&Elsewhere) -> bool| meant.iter().all(|m| of(&m.elsewhere));
                 let any = |of: fn(&Elsewhere) -> bool| meant.iter().any(|m| of(&m.elsewhere));
                 let elsewhere = match all {
-                    true => Elsewhere { can_hold: every(|e| e.can_hold), can_fail: any(|e| e.can_fail) },
-                    false => Elsewhere { can_hold: any(|e| e.can_hold), can_fail: every(|e| e.can_fail) },
+                    true => {
+                        Elsewhere { can_hold: every(|e| e.can_hold), can_fail: any(|e| e.can_fail) }
+                    }
+                    false => {
+                        Elsewhere { can_hold: any(|e| e.can_hold), can_fail: every(|e| e.can_fail) }
+                    }
                 };
                 let here = meant.into_iter().map(|m| m.here);
                 let here = if all { Expr::and(here) } else { Expr::or(here) };

@@ -8,7 +8,10 @@ pub(super) enum Condition {
     /// A search.
     Name(String),
     /// `1 of …` and `all of …`.
-    Of { all: bool, pattern: String },
+    Of {
+        all: bool,
+        pattern: String,
+    },
     Not(Box<Condition>),
     And(Vec<Condition>),
     Or(Vec<Condition>),

@@ -16,9 +16,27 @@ use condition::Condition;
 
 /// Keys of a rule. What is not among them changes what a rule means, in a way that is not known.
 const KEYS: &[&str] = &[
-    "title", "id", "name", "related", "taxonomy", "status", "description", "license", "author",
-    "references", "date", "modified", "logsource", "detection", "fields", "falsepositives",
-    "level", "tags", "scope", "regression_tests_path", "simulation",
+    "title",
+    "id",
+    "name",
+    "related",
+    "taxonomy",
+    "status",
+    "description",
+    "license",
+    "author",
+    "references",
+    "date",
+    "modified",
+    "logsource",
+    "detection",
+    "fields",
+    "falsepositives",
+    "level",
+    "tags",
+    "scope",
+    "regression_tests_path",
+    "simulation",
 ];
 
 /// Bytes of all searches of a rule; what is larger makes no recipe.

@@ -64,7 +64,9 @@ pub(super) fn search(path: &str, node: &Node) -> Read<Expr> {
             let all = entries.iter().map(|(key, value)| item(path, key, value));
             Ok(Expr::and(all.collect::<Read<Vec<_>>>()?))
         }
-        Value::List(list) if list.iter().any(|n| matches!(n.value, Value::Map(_) | Value::List(_))) => {
+        Value::List(list)
+            if list.iter().any(|n| matches!(n.value, Value::Map(_) | Value::List(_))) =>
+        {
             let any = list.iter().map(|node| search(path, node));
             Ok(Expr::or(any.collect::<Read<Vec<_>>>()?))
         }
@@ -138,13 +140,16 @@ fn modifiers<'w>(words: impl Iterator<Item = &'w str>) -> Result<Modifiers, Stri
                 ));
             }
             "cidr" => {
-                return Err("the modifier \"cidr\" is for addresses, and no field of an execution \
+                return Err(
+                    "the modifier \"cidr\" is for addresses, and no field of an execution \
                             is one"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
             "expand" => {
-                return Err("the modifier \"expand\" needs values from elsewhere: put them in"
-                    .to_owned());
+                return Err(
+                    "the modifier \"expand\" needs values from elsewhere: put them in".to_owned()
+                );
             }
             other => {
                 return Err(format!(
@@ -241,11 +246,8 @@ fn expression(path: &str, field: &Field, flags: &str, text: &str, value: &Node) 
     let translated = regex::translate(&whole, Dialect::Perl).map_err(|why| {
         value.wrong(path, format!("picket cannot run this regular expression: {why}"))
     })?;
-    let matches = Expr::atom(format!(
-        "{}.matches({})",
-        field.fact,
-        crate::import::cel::pattern(&translated)
-    ));
+    let matches =
+        Expr::atom(format!("{}.matches({})", field.fact, crate::import::cel::pattern(&translated)));
     let fits_nothing = ::regex::Regex::new(&translated).is_ok_and(|r| r.is_match(""));
     Ok(if fits_nothing { Expr::and([known(field), matches]) } else { matches })
 }

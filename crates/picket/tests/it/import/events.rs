@@ -143,8 +143,15 @@ const PARENTS: &[Option<(Option<&str>, &str)>] = &[
     None,
 ];
 
-const USERS: &[Option<&str>] =
-    &[Some("root"), Some("ROOT"), Some("www-data"), Some("Www-Data"), Some("w?w-data"), Some(""), None];
+const USERS: &[Option<&str>] = &[
+    Some("root"),
+    Some("ROOT"),
+    Some("www-data"),
+    Some("Www-Data"),
+    Some("w?w-data"),
+    Some(""),
+    None,
+];
 
 const CWDS: &[Option<&str>] = &[
     Some("/var/www"),

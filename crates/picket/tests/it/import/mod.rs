@@ -199,7 +199,11 @@ fn refusals() {
     case(&rule("endswith", "utf16le"), "4:7:", "zero bytes");
     case(&rule("linux,", "windows,"), "2:22:", "windows");
     case(&rule("condition: s", "condition: s and t"), "5:14:", "\"t\"");
-    case("- kind: x\n  breed: remote_domains\n  mechanism: network_peers\n", "2:10:", "remote_domains");
+    case(
+        "- kind: x\n  breed: remote_domains\n  mechanism: network_peers\n",
+        "2:10:",
+        "remote_domains",
+    );
     case("- rule: r\n  condition: spawned_process\n  priority: INFO\n", "2:14:", "spawned_process");
     case("just text", "1:1:", "expected Jibril's");
     case("", "1:1:", "no rule");
