@@ -39,12 +39,14 @@ pub fn yaml<T: DeserializeOwned>(path: &str, text: &str) -> Result<T, ParseError
     serde_saphyr::from_str_with_options(text, options()).map_err(|e| refused(path, text, &e))
 }
 
-/// Reads all YAML documents of a file.
+/// Reads all YAML documents of a file. Of `y`, `no` and the like, texts are made, not truth.
 pub(crate) fn yaml_documents<T: DeserializeOwned>(
     path: &str,
     text: &str,
 ) -> Result<Vec<T>, ParseError> {
-    serde_saphyr::from_multiple_with_options(text, options()).map_err(|e| refused(path, text, &e))
+    let mut options = options();
+    options.strict_booleans = true;
+    serde_saphyr::from_multiple_with_options(text, options).map_err(|e| refused(path, text, &e))
 }
 
 fn options() -> serde_saphyr::Options {

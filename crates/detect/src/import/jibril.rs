@@ -60,7 +60,11 @@ pub(super) fn draft(path: &str, alchemy: &Node) -> Result<Draft, Vec<ParseError>
     let title = if said.is_empty() || said.len() > 120 { &name } else { &said };
     let mut draft = Draft::new(title, "Jibril").named(&name);
     draft.at = alchemy.at;
-    draft.version = alchemy.plain_of("version").unwrap_or_default();
+    draft.version = match alchemy.get("version").map(|node| &node.value) {
+        Some(Value::Float(number)) if number.fract() == 0.0 => format!("{number:.1}"),
+        Some(Value::Float(number)) => number.to_string(),
+        _ => alchemy.plain_of("version").unwrap_or_default(),
+    };
     if title == &name && !said.is_empty() {
         draft.more = Some(said);
     }

@@ -123,15 +123,14 @@ impl Node {
         }
     }
 
-    /// What a person would read there: texts, numbers, and words that YAML takes for something else.
+    /// What a person would read there: texts, and what YAML takes for numbers or truth. Not numbers
+    /// with a point, of which it is not known how they were written.
     pub(super) fn plain(&self) -> Option<String> {
         Some(match &self.value {
             Value::Text(text) => text.clone(),
             Value::Int(number) => number.to_string(),
-            Value::Float(number) if number.fract() == 0.0 => format!("{number:.1}"),
-            Value::Float(number) => number.to_string(),
             Value::Bool(is) => is.to_string(),
-            Value::Null | Value::List(_) | Value::Map(_) => return None,
+            Value::Null | Value::Float(_) | Value::List(_) | Value::Map(_) => return None,
         })
     }
 
