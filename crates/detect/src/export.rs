@@ -145,6 +145,9 @@ fn condition(test: &Test) -> Result<Condition, String> {
             let numbers = numbers.iter().map(i64::to_string).collect();
             Ok(Condition::Leaf(known(name)?.to_owned(), numbers))
         }
+        Test::Has(Place::Event(("parent.pid", ..))) => {
+            Ok(Condition::Leaf("ParentCommandLine|exists".to_owned(), vec!["true".to_owned()]))
+        }
         Test::Has(Place::Event((name, ..))) => {
             Ok(Condition::Leaf(format!("{}|exists", known(name)?), vec!["true".to_owned()]))
         }
@@ -182,7 +185,7 @@ fn compared(modifier: &str, operator: &str, fact: &Text, text: &Text) -> Result<
     if lower && text.bytes().any(|b| b.is_ascii_uppercase()) {
         return Err(format!("{text:?} in lower case, which it never is"));
     }
-    let cased = if lower { "" } else { "|cased" };
+    let cased = if lower || !text.chars().any(char::is_alphabetic) { "" } else { "|cased" };
     // A name is the end of a path.
     let path = match *name {
         "process.name" => Some("Image"),
@@ -331,4 +334,117 @@ fn id(name: &str) -> uuid::Uuid {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECIPE: &str = "\
+name: x
+version: '2'
+description: A tool
+category: c
+method: m
+importance: info
+attack: [T1059.004, T1105]
+event: exec
+match: {KEYS}
+when: WHEN
+limits: [{per: parent, most: 2, within: 1d}]
+guidance:
+  ci: &g {implication: i, actions: []}
+  staging: *g
+  production: *g
+";
+
+    fn exported(keys: &str, when: &str) -> Result<String, Vec<ParseError>> {
+        let when = serde_json::to_string(when).unwrap_or_default();
+        let text = RECIPE.replace("KEYS", keys).replace("WHEN", &when);
+        sigma(&Recipe::parse("x.yaml", &text)?)
+    }
+
+    /// The detection of a rule.
+    fn detection(keys: &str, when: &str) -> String {
+        let rule = exported(keys, when);
+        let rule = rule.as_deref().unwrap_or("refused");
+        let detection = rule.split("detection:\n").nth(1).unwrap_or(rule);
+        detection.split("level:").next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn a_recipe_becomes_a_rule() {
+        let when = "process.command_line.contains(\"-e\") && (process.user != \"root\" || \
+                    parent.name in [\"sh\", \"bash\"]) && process.uid >= 1000";
+        let rule = exported("program: [nc, 'ncat*'], path: ['/usr/**']", when);
+        let expected = "\
+# Made by `picket recipe export`.
+# Image is the file that runs; the recipe also knows the script that an interpreter runs, and
+# the name that was asked for.
+# The recipe's limits are left out.
+title: A tool
+id: 2ef2cbb5-3d09-8bb1-90f5-6bfa5d0fb1a2
+status: experimental
+description: \"The recipe x of picket, version 2\"
+tags:
+  - attack.execution
+  - attack.t1059.004
+  - attack.command-and-control
+  - attack.t1105
+logsource:
+  product: linux
+  category: process_creation
+detection:
+  selection_1:
+    CommandLine|contains|cased: \"-e\"
+    Image|startswith|cased: /usr/
+    LogonId|gte: 1000
+  selection_2:
+    Image|endswith|cased: /nc
+  selection_3:
+    Image|re: \"/ncat[^/]*$\"
+  selection_4:
+    User|cased: root
+  selection_5:
+    ParentImage|endswith|cased:
+      - /bash
+      - /sh
+  condition: selection_1 and (selection_2 or selection_3) and (not selection_4 or selection_5)
+level: informational
+";
+        let known = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| !line.starts_with("id: ")).map(str::to_owned).collect()
+        };
+        assert_eq!(known(rule.as_deref().unwrap_or("refused")), known(expected));
+    }
+
+    #[test]
+    fn case_is_said_where_it_counts() {
+        let lower =
+            detection("", "process.cwd.lowerAscii().startsWith(\"/a\") || process.cwd == \"/\"");
+        assert!(lower.contains("CurrentDirectory|startswith: /a\n"), "{lower}");
+        assert!(lower.contains("CurrentDirectory: /\n"), "{lower}");
+        let stars = detection("", r#"process.command_line.endsWith("a*?\\")"#);
+        assert!(stars.contains(r#"CommandLine|endswith|cased: "a\\*\\?\\\\""#), "{stars}");
+    }
+
+    #[test]
+    fn what_sigma_cannot_say_is_named() {
+        for (keys, when, word) in [
+            ("server: ['*']", "process.tty", "match.server"),
+            ("launcher: [shell]", "process.tty", "match.launcher"),
+            ("", "process.tty", "process.tty"),
+            ("", "process.args.exists(a, a == \"x\")", "exists"),
+            ("", "process.command_line.matches(\"a\")", "matches"),
+            ("", "process.name == parent.name", "two facts"),
+            ("", "process.user == \"\"", "empty"),
+            ("", "process.user.lowerAscii() == \"A\"", "lower case"),
+            ("", "size(process.args) > 3", "size"),
+            ("", "\"x\" in process.args", "in of a list"),
+        ] {
+            let errors = exported(keys, when).err().unwrap_or_default();
+            let is = |e: &ParseError| e.message.contains(word);
+            assert!(errors.iter().any(is), "{when}: expected {word:?} in {errors:?}");
+        }
+    }
 }

@@ -92,9 +92,10 @@ pub(super) fn draft(path: &str, alchemy: &Node) -> Result<Draft, Vec<ParseError>
 /// What is wrong with how it comes to know of something.
 fn mechanism(path: &str, alchemy: &Node) -> Vec<ParseError> {
     let mut errors = Vec::new();
-    for (key, known) in
-        [("breed", &["file_access", "execution"][..]), ("mechanism", &["execution", "file_access"][..])]
-    {
+    for (key, known) in [
+        ("breed", &["file_access", "execution"][..]),
+        ("mechanism", &["execution", "file_access"][..]),
+    ] {
         match alchemy.get(key) {
             Some(node) if node.text().is_some_and(|text| known.contains(&text)) => {}
             Some(node) => {

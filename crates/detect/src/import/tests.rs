@@ -129,7 +129,7 @@ fn what_sigma_says_and_picket_cannot_is_refused() {
         ("  s: {Image|gt: 3}", "s", "4:17", "no order"),
         ("  s: {Image: 1.5}", "s", "4:14", "quotes"),
         ("  s: {LogonId|contains: 3}", "s", "4:25", "number"),
-        ("  s: {CommandLine|base64: 'a*'}", "s", "4:28", "wildcards"),
+        ("  s: {CommandLine|base64: 'a*'}", "s", "4:27", "wildcards"),
         ("  s: {CommandLine|base64offset|contains: a}", "s", "4:", "short"),
         ("  s: [mimikatz]", "s", "4:6", "field"),
         ("  s: {'|all': [a, b]}", "s", "4:7", "field"),

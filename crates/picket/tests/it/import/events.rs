@@ -188,8 +188,7 @@ fn words(line: &str) -> Vec<String> {
 /// All of them; each is a process of its own.
 pub(super) fn all() -> Vec<Value> {
     let mut events = Vec::new();
-    let rounds = 6;
-    for round in 0..rounds {
+    for round in 0..4 {
         for (number, line) in LINES.iter().enumerate() {
             let pid = 100 + events.len();
             // Neighbours differ in everything, and each round joins others.
