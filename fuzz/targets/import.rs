@@ -14,10 +14,9 @@ pub(super) fn run(data: &[u8]) {
         }
         assert!(!imported.errors.is_empty() || !imported.recipes.is_empty(), "nothing is said");
         for recipe in &imported.recipes {
-            let parsed = Recipe::parse("recipe.yaml", &recipe.yaml);
-            assert!(parsed.is_ok(), "{parsed:?} in {}", recipe.yaml);
-            for recipe in &parsed {
-                export_holds(recipe);
+            match Recipe::parse("recipe.yaml", &recipe.yaml) {
+                Ok(recipe) => export_holds(&recipe),
+                Err(errors) => panic!("{errors:?} in {}", recipe.yaml),
             }
         }
     }

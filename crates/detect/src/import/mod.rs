@@ -81,13 +81,13 @@ pub fn import(files: &[(&str, &str)], format: Option<Format>) -> Import {
                 )),
             }
         }
-        if documents.is_empty() {
-            import.errors.push(ParseError::line(path, 1, "there is no rule in it"));
-        }
     }
     // Falco's rules share lists and macros across files, so that they are read together.
     for (path, drafted) in falco::drafts(&falco) {
         import.add(path, drafted);
+    }
+    if let (Some((path, _)), [], []) = (files.first(), &*import.recipes, &*import.errors) {
+        import.errors.push(ParseError::line(path, 1, "there is no rule in it"));
     }
     import
 }

@@ -432,6 +432,7 @@ fn hostile_files_are_refused_and_bounded() {
     refused("\tname: x\n: : [", "", "");
     refused("- - - - a", "1:", "expected Jibril's");
     refused("", "1:1", "no rule");
+    refused("- {list: a, items: [b]}\n", "1:1", "no rule");
     let deep = "[".repeat(5000);
     refused(&deep, "", "");
     // Macros that double each time.
