@@ -33,7 +33,7 @@ macro_rules! bounded {
     };
 }
 
-bounded!(archive arguments catalogue elf go import mask recipe recording unwrap wire);
+bounded!(archive arguments catalogue elf go import mask recipe recording unwrap when wire);
 
 #[test]
 fn seeds_are_as_they_are_made() {
