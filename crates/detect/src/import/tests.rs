@@ -1,5 +1,4 @@
 //! Tests of importing: what rules become, and what is refused.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 
