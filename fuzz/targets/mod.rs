@@ -7,6 +7,7 @@ mod catalogue;
 mod elf;
 mod exceptions;
 pub mod go;
+mod import;
 mod mask;
 mod recipe;
 mod recording;
@@ -42,6 +43,7 @@ pub const ALL: &[Target] = &[
     target("elf", elf::run, 64 << 10, 60_000),
     target("exceptions", exceptions::run, 16 << 10, 40_000),
     target("go", go::run, 8 << 10, 200_000),
+    target("import", import::run, 16 << 10, 20_000),
     target("mask", mask::run, 4 << 10, 20_000),
     target("recipe", recipe::run, 16 << 10, 80_000),
     target("recording", recording::run, 16 << 10, 150_000),

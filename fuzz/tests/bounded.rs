@@ -35,7 +35,9 @@ macro_rules! bounded {
     };
 }
 
-bounded!(archive arguments baseline catalogue elf exceptions go mask recipe recording unwrap wire);
+bounded!(
+    archive arguments baseline catalogue elf exceptions go import mask recipe recording unwrap when wire
+);
 
 #[test]
 fn seeds_are_as_they_are_made() {

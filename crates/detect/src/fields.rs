@@ -104,6 +104,11 @@ fn seconds(from: event::Stamp, to: event::Stamp) -> i64 {
     (to.unix_nanos() - from.unix_nanos()).div_euclid(1_000_000_000)
 }
 
+/// Of arguments that are joined by blanks, what follows the first.
+fn behind_the_first<'s>(line: &'s str, args: &[String]) -> &'s str {
+    args.first().and_then(|first| line.get(first.len() + 1..)).unwrap_or_default()
+}
+
 /// The facts of an event.
 #[rustfmt::skip]
 pub(crate) const FIELDS: &[Field] = &[
@@ -126,6 +131,7 @@ pub(crate) const FIELDS: &[Field] = &[
     ("process.args", Get::Texts(|s| &s.process().args), "arguments, the program's own name first"),
     ("process.args_truncated", Get::Flag(|s| Some(s.process().args_truncated)), "there were more arguments than were taken"),
     ("process.command_line", Get::Text(|s| some(s.command_line())), "the arguments, joined by blanks"),
+    ("process.parameters", Get::Text(|s| some(behind_the_first(s.command_line(), &s.process().args))), "the arguments but the first, joined by blanks"),
     ("process.cwd", Get::Text(|s| maybe(s.process().cwd.as_ref())), "working directory"),
     ("process.invoked_as", Get::Text(|s| some(&s.process().invoked_as)), "the path that was asked for"),
     ("process.interpreter", Get::Text(|s| maybe(s.process().interpreter.as_ref())), "what the kernel runs a script with"),
@@ -149,6 +155,7 @@ pub(crate) const FIELDS: &[Field] = &[
     ("parent.exe", Get::Text(|s| maybe(s.parent()?.exe.as_ref())), "path that it was asked to run"),
     ("parent.args", Get::Texts(|s| s.parent().map_or(&[], |p| p.args.as_slice())), "its first arguments (128 bytes)"),
     ("parent.command_line", Get::Text(|s| Some(Cow::Owned(s.parent()?.args.join(" ")))), "those, joined by blanks"),
+    ("parent.parameters", Get::Text(|s| s.parent().map(|p| Cow::Owned(p.args.get(1..).unwrap_or_default().join(" ")))), "those but the first"),
     ("ancestors", Get::Ancestors, "all ancestors, nearest first"),
 
     ("server.name", Get::Text(|s| some(s.identity?.server.name())), "the web server that it is: its name in the catalogue"),

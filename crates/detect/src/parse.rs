@@ -36,23 +36,38 @@ impl ParseError {
 
 /// Reads one YAML document. Unknown and repeated keys are errors.
 pub fn yaml<T: DeserializeOwned>(path: &str, text: &str) -> Result<T, ParseError> {
-    let options = serde_saphyr::options! {
+    serde_saphyr::from_str_with_options(text, options()).map_err(|e| refused(path, text, &e))
+}
+
+/// Reads all YAML documents of a file. Of `y`, `no` and the like, texts are made, not truth.
+pub(crate) fn yaml_documents<T: DeserializeOwned>(
+    path: &str,
+    text: &str,
+) -> Result<Vec<T>, ParseError> {
+    let mut options = options();
+    options.strict_booleans = true;
+    serde_saphyr::from_multiple_with_options(text, options).map_err(|e| refused(path, text, &e))
+}
+
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
         with_snippet: false,
         duplicate_keys: DuplicateKeyPolicy::Error,
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let location = error.location();
-        let message = error.without_snippet().to_string();
-        ParseError {
-            path: path.to_owned(),
-            line: location.as_ref().map_or(1, |l| l.line().max(1)),
-            column: location.as_ref().map_or(1, |l| l.column().max(1)),
-            message: match location {
-                Some(at) => with_culprit(plain(&message), text, at.line(), at.column()),
-                None => plain(&message),
-            },
-        }
-    })
+    }
+}
+
+fn refused(path: &str, text: &str, error: &serde_saphyr::Error) -> ParseError {
+    let location = error.location();
+    let message = error.without_snippet().to_string();
+    ParseError {
+        path: path.to_owned(),
+        line: location.as_ref().map_or(1, |l| l.line().max(1)),
+        column: location.as_ref().map_or(1, |l| l.column().max(1)),
+        message: match location {
+            Some(at) => with_culprit(plain(&message), text, at.line(), at.column()),
+            None => plain(&message),
+        },
+    }
 }
 
 /// The place in a file of a byte of a scalar's value: line and column, from 1.

@@ -172,6 +172,60 @@ pub(crate) enum RecipeCommand {
         /// Files or directories [default: all that `run` would use]
         path: Vec<PathBuf>,
     },
+    /// Make recipes of rules of other formats: Jibril's, Sigma's, Falco's
+    ///
+    /// A rule that picket cannot express exactly is refused, with the place and the name of what it
+    /// cannot express; the others are made.
+    Import(ImportArgs),
+    /// Write recipes as rules of another format
+    ///
+    /// A recipe that the other format cannot express is refused, with the name of what it lacks.
+    Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// What the files hold; `auto` goes by their keys
+    #[arg(long, value_enum, default_value_t = FormatOfRules::Auto)]
+    pub(crate) from: FormatOfRules,
+    /// Directory for the recipes, one file each, made if it does not exist [default: stdout]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
+    /// Replace recipes that are there
+    #[arg(long, requires = "to")]
+    pub(crate) force: bool,
+    /// Files, or directories with .yml and .yaml files
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) file: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// As Sigma rules, for executions on Linux
+    #[arg(long, required = true)]
+    pub(crate) sigma: bool,
+    /// Names of recipes [default: all that `run` would use]
+    pub(crate) name: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatOfRules {
+    Auto,
+    Jibril,
+    Sigma,
+    Falco,
+}
+
+impl FormatOfRules {
+    pub(crate) fn format(self) -> Option<detect::import::Format> {
+        use detect::import::Format;
+        match self {
+            Self::Auto => None,
+            Self::Jibril => Some(Format::Jibril),
+            Self::Sigma => Some(Format::Sigma),
+            Self::Falco => Some(Format::Falco),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

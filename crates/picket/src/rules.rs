@@ -68,16 +68,7 @@ impl Files {
             }
             return Ok(());
         }
-        let size = fs::metadata(path).with_context(what)?.len();
-        anyhow::ensure!(
-            size <= LARGEST,
-            "cannot read {}: {size} bytes, expected a recipe or catalogue file of at most {LARGEST}",
-            path.display()
-        );
-        let bytes = fs::read(path).with_context(what)?;
-        let text = String::from_utf8(bytes)
-            .with_context(|| format!("cannot read {}: expected text in UTF-8", path.display()))?;
-        self.add(path.display().to_string(), text);
+        self.add(path.display().to_string(), read_text(path)?);
         Ok(())
     }
 
@@ -142,6 +133,19 @@ fn is_ours(path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The text of a file that may be a recipe or a catalogue file.
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    let what = || format!("cannot read {}", path.display());
+    let size = fs::metadata(path).with_context(what)?.len();
+    anyhow::ensure!(
+        size <= LARGEST,
+        "{}: {size} bytes, expected a recipe or catalogue file of at most {LARGEST}",
+        what()
+    );
+    let bytes = fs::read(path).with_context(what)?;
+    String::from_utf8(bytes).with_context(|| format!("{}: expected text in UTF-8", what()))
 }
 
 fn borrowed(files: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {

@@ -3,6 +3,7 @@
 mod binary;
 pub mod elf;
 mod expected;
+mod import;
 mod lines;
 
 /// What the names of seeds begin with; what was found has other names.
@@ -34,6 +35,7 @@ pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
         "elf" => elf::seeds(),
         "exceptions" => expected::exceptions(),
         "go" => binary::go(),
+        "import" => import::seeds(),
         "mask" => lines::mask(),
         "recipe" => lines::recipe(),
         "recording" => lines::recording(),

@@ -61,7 +61,11 @@ fn text(text: &Text) -> u64 {
 fn bytes(text: &Text) -> u64 {
     match text {
         Text::Literal(text) => text.len() as u64,
-        Text::Fact(Place::Event((name, ..))) if *name == "process.command_line" => ARGUMENTS,
+        Text::Fact(Place::Event((name, ..)))
+            if matches!(*name, "process.command_line" | "process.parameters") =>
+        {
+            ARGUMENTS
+        }
         Text::Fact(Place::Event(_)) => PATH,
         Text::Fact(_) => 0,
         Text::Lower(inner) => bytes(inner),

@@ -8,7 +8,7 @@ mod compile;
 mod cost;
 mod eval;
 mod need;
-mod tree;
+pub(crate) mod tree;
 
 use cel::parser::Parser;
 
@@ -115,6 +115,11 @@ impl When {
     /// As it was written.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// What was made of it.
+    pub(crate) fn tree(&self) -> &tree::Test {
+        &self.test
     }
 
     /// Whether it holds.

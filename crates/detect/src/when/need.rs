@@ -23,6 +23,7 @@ const SEARCHED: &[&str] = &[
     "process.names",
     "process.args",
     "process.command_line",
+    "process.parameters",
     "process.cwd",
     "process.invoked_as",
     "process.interpreter",
@@ -33,6 +34,7 @@ const SEARCHED: &[&str] = &[
     "parent.exe",
     "parent.args",
     "parent.command_line",
+    "parent.parameters",
 ];
 
 pub(super) fn of(test: &Test) -> Option<Need> {

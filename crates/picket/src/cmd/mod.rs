@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod identify;
+mod import;
 pub(crate) mod recipe;
 pub(crate) mod record;
 pub(crate) mod replay;

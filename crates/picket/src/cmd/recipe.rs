@@ -25,6 +25,8 @@ pub(crate) fn run(common: &Common, args: &RecipeArgs) -> Result<ExitCode> {
         RecipeCommand::Fields => fields(config::format(common)),
         RecipeCommand::Check { path } => check(&files(&config, path)?),
         RecipeCommand::Test { path } => test(&config, path),
+        RecipeCommand::Import(args) => super::import::import(args),
+        RecipeCommand::Export(args) => super::import::export(&config, args),
     }
 }
 

@@ -16,6 +16,7 @@ mod hang;
 mod harness;
 mod hostile;
 mod incidents;
+mod import;
 mod input;
 mod lifecycle;
 mod privilege;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     trials.extend(baseline::trials());
     trials.extend(incidents::trials());
     trials.extend(input::trials());
+    trials.extend(import::trials());
     trials.extend(docs::trials());
     trials.extend(architecture::trials());
     let conclusion = libtest_mimic::run(&args, trials);
