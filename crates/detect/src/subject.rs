@@ -149,7 +149,7 @@ pub(crate) fn name_of(ancestor: &Ancestor) -> &str {
 
 /// Whether other machines reach a listener.
 pub(crate) fn is_public(listener: &Listener) -> bool {
-    use std::net::IpAddr;
+    use core::net::IpAddr;
     match listener.address.parse::<IpAddr>() {
         Ok(IpAddr::V4(v4)) => !v4.is_loopback(),
         Ok(IpAddr::V6(v6)) => match v6.to_ipv4_mapped() {

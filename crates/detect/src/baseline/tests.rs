@@ -80,6 +80,7 @@ pub(crate) fn nginx() -> Detection {
         response: None,
         guidance: Guidance { implication: String::new(), actions: Vec::new() },
         seeded: false,
+        incident: None,
     }
 }
 

@@ -111,6 +111,7 @@ impl Group {
             listen: server.listen.clone(),
             seeded: server.seeded,
             container: server.container.clone(),
+            baseline: None,
             incident: Some(Box::new(incident)),
         })
     }

@@ -51,8 +51,11 @@ fn dependencies() {
     // What the two pure crates stand on does no I/O either.
     assert_eq!(crates["picket-event"], set(&["jiff", "schemars", "serde"]));
     let detect = set(&[
+        "aho-corasick",
+        "cel",
         "memchr",
         "picket-event",
+        "regex",
         "schemars",
         "serde",
         "serde_json",

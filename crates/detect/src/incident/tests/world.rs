@@ -180,10 +180,6 @@ impl World {
     }
 
     pub(super) fn detections(&self) -> Vec<&Detection> {
-        let detection = |record| match record {
-            Record::Detection(detection) => Some(&**detection),
-            _ => None,
-        };
         self.records.iter().filter_map(detection).collect()
     }
 
@@ -198,11 +194,20 @@ impl World {
     }
 }
 
-pub(super) fn told(records: &[Record]) -> Vec<&Update> {
-    let update = |record| match record {
-        Record::Update(update) => update.incident.is_some().then_some(&**update),
+fn detection(record: &Record) -> Option<&Detection> {
+    match record {
+        Record::Detection(detection) => Some(detection),
         _ => None,
-    };
+    }
+}
+
+pub(super) fn told(records: &[Record]) -> Vec<&Update> {
+    fn update(record: &Record) -> Option<&Update> {
+        match record {
+            Record::Update(update) => update.incident.is_some().then_some(update),
+            _ => None,
+        }
+    }
     records.iter().filter_map(update).collect()
 }
 

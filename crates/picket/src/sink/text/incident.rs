@@ -111,6 +111,7 @@ mod tests {
             listen: Vec::new(),
             seeded: false,
             container: None,
+            baseline: None,
             incident: Some(Box::new(incident)),
         }
     }
