@@ -78,7 +78,7 @@ fn parts<T>(list: &'static str, fields: &'static [PartField<T>]) -> Vec<Describe
             Part::Flag(_) => "yes or no",
             Part::Texts(_) => "list of texts",
         };
-        Described { name: list, part: Some(*part), kind, help: *help }
+        Described { name: list, part: Some(*part), kind, help }
     };
     fields.iter().map(described).collect()
 }

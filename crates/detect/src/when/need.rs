@@ -39,16 +39,13 @@ const SEARCHED: &[&str] = &[
 
 pub(super) fn of(test: &Test) -> Option<Need> {
     match test {
-        Test::And(all) => all.iter().filter_map(of).max_by_key(|need| worth(need)),
+        Test::And(all) => all.iter().filter_map(of).max_by_key(worth),
         Test::Or(any) => union(any.iter().map(of)),
         Test::If(parts) => union([of(&parts[1]), of(&parts[2])]),
         Test::Same(a, b) => literal(a, b).or_else(|| literal(b, a)),
         Test::Starts(a, b) | Test::Ends(a, b) | Test::Contains(a, b) => literal(a, b),
         Test::OneOf(text, set) if is_searched(text) => union(set.iter().map(|one| single(one))),
-        Test::Among(text, List::Fact(place)) if searched(*place) => match text {
-            Text::Literal(text) => single(text),
-            _ => None,
-        },
+        Test::Among(Text::Literal(text), List::Fact(place)) if searched(*place) => single(text),
         // Inside, elements of a list that is searched are searched.
         Test::Any(List::Fact(place), inner) if searched(*place) => of(inner),
         _ => None,
