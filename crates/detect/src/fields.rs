@@ -148,6 +148,7 @@ pub(crate) const FIELDS: &[Field] = &[
     ("process.exe.anyone_writes", Get::Flag(|s| Some(s.process().exe.mode & 0o002 != 0)), "everybody may change the file"),
     ("process.exe.anyones_place", Get::Flag(|s| Some(ANYONES.iter().any(|d| s.process().exe.path.starts_with(d) || s.target().is_some_and(|t| t.starts_with(d))))), "it, or what it runs, lies where everybody may write: /tmp, /dev/shm …"),
     ("process.exe.age", Get::Int(|s| (s.process().exe.changed.unix_nanos() > 0).then(|| seconds(s.process().exe.changed, s.exec.time))), "seconds since the file changed last"),
+    ("process.exe.newer_than_above", Get::Flag(|s| Some(s.process().exe.changed > s.above?.start && s.process().exe.changed.unix_nanos() > 0)), "the file changed last after the web server above it started"),
 
     ("parent.pid", Get::Int(|s| Some(s.parent()?.pid.into())), "of the nearest ancestor: process id"),
     ("parent.name", Get::Text(|s| some(name_of(s.parent()?))), "base name of the file that it ran"),

@@ -9,3 +9,15 @@ pub struct Tree {
     /// with what is told.
     pub outer: u64,
 }
+
+impl Tree {
+    /// Whether there may be a server above.
+    pub fn is_below(self) -> bool {
+        self.outer != 0
+    }
+
+    /// Whether that is the only reason why it is told: what runs is known to be no server.
+    pub fn is_only_below(self) -> bool {
+        self.is_below() && self.id == self.outer
+    }
+}

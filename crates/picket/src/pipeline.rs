@@ -1,6 +1,8 @@
 //! What runs, listed in one place: probe → examine → engine → sink, with signals and coverage
 //! beside it.
 
+mod losses;
+
 use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::Arc;
@@ -9,14 +11,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use detect::engine::Engine;
 use detect::plan::Verdict;
-use event::{Behaviour, Event, Exec, Listen, Lost, Record, Stamp, State};
+use event::{Behaviour, Event, Exec, Listen, Record, Stamp, State};
 use probe::{Clock, Probe, Reader, Seen};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 
 use crate::canary::Canary;
 use crate::config::Config;
-use crate::coverage::{Measure, Owner, Watch};
+use crate::coverage::{Owner, Watch};
 use crate::examine::Examiner;
 use crate::examine::queue::{Arrived, Found, Queue};
 use crate::expected;
@@ -28,7 +30,6 @@ use crate::seeded::Seeded;
 use crate::signals::Signals;
 use crate::sink::{self, Item, Room, Sink, Style};
 use crate::state::Keeper;
-use crate::tally;
 use crate::trees::{self, Trees};
 use crate::users::Users;
 
@@ -531,95 +532,6 @@ impl Pipeline<'_> {
         if !std::mem::replace(&mut self.said_deaf, true) {
             sink::log(&format!("servers that nobody knows are not found by their answers: {why}"));
         }
-    }
-
-    /// Says so when something was lost since the last look, when coverage changed otherwise, and
-    /// when all is well again.
-    fn check_coverage(&mut self) -> Result<()> {
-        let measure = self.measure()?;
-        self.coverage.measure(measure);
-        if self.coverage.wants_proof() {
-            self.canary.want();
-        }
-        self.say_coverage()
-    }
-
-    /// What was counted so far.
-    fn measure(&mut self) -> Result<Measure> {
-        let (counts, kernel) = self.probe.losses()?;
-        let gaps = self.reader.gaps();
-        // A gap in the numbers is the same loss, seen from this side; whichever knows more.
-        let pairs = [
-            (counts.lost_execs, gaps.execs),
-            (counts.lost_listens, gaps.listens),
-            (counts.lost_answers, gaps.answers),
-            (counts.lost_connects, gaps.connects),
-        ];
-        let unknown: u64 = pairs.iter().map(|(counted, gap)| gap.saturating_sub(*counted)).sum();
-        let unknown = unknown + counts.skipped + self.reader.malformed();
-        let queue = self.queue.losses();
-        let sink = self.sink.losses();
-        let lost = Lost {
-            kernel: pairs.iter().map(|(counted, _)| counted).sum::<u64>() + unknown,
-            queue: queue.overflow.count,
-            sink: sink.count,
-            unread: queue.unread.count,
-            lineage: counts.lost_lineage,
-        };
-        let spans = [queue.overflow, queue.unread, sink].map(|mut tally| tally.take_span());
-        Ok(Measure {
-            at: Clock::boot_ns(),
-            lost,
-            undated: unknown + counts.lost_lineage,
-            span: spans.into_iter().fold(kernel, tally::join),
-            thinned: counts.thinned,
-            seen: counts.execs,
-            crossed: counts.crossed,
-        })
-    }
-
-    /// Says what is new of coverage, if anything is.
-    fn say_coverage(&mut self) -> Result<()> {
-        if !self.coverage.has_news() {
-            return Ok(());
-        }
-        if self.coverage.has_changed() && self.ready {
-            let reasons = self.coverage.reasons().join("; ");
-            match self.coverage.state() {
-                State::Full => sink::log("coverage full again"),
-                state => sink::log(&format!("coverage {state}: {reasons}")),
-            }
-        }
-        let record = self.coverage.news(&self.host, self.probe.clock());
-        if self.write_coverage(record) == Room::Taken {
-            self.coverage.told();
-        }
-        Ok(())
-    }
-
-    fn write_coverage(&self, record: event::Coverage) -> Room {
-        // Text is for people: they hear of coverage when it changes, on stderr.
-        if self.plan.style.format != crate::cli::Format::Json {
-            return Room::Taken;
-        }
-        let record = Record::Coverage(Box::new(record));
-        self.sink.offer(Item { record, boot_ns: None })
-    }
-
-    /// The last record: the whole time, and all that was lost in it.
-    fn say_goodbye(&mut self) -> Result<()> {
-        let measure = self.measure()?;
-        self.coverage.measure(measure);
-        // What was lost last has a window of its own, too.
-        if self.coverage.has_losses() {
-            self.say_coverage()?;
-        }
-        let record = self.coverage.summary(&self.host, self.probe.clock());
-        if !record.lost.is_zero() {
-            sink::log(&format!("since the start: {}", record.reasons.join("; ")));
-        }
-        self.write_coverage(record);
-        Ok(())
     }
 }
 

@@ -76,6 +76,11 @@ impl Reader {
         self.catalogue.identify(&exec.process).is_some()
     }
 
+    /// Whether a recipe may tell of an execution: it is a server, or below what may be one.
+    fn is_telling(&self, exec: &Exec) -> bool {
+        exec.tree.is_below() || self.is_known(exec)
+    }
+
     /// What is in an open file.
     pub(crate) fn scan(&self, file: &File) -> Scan {
         match FileSource::new(file) {
@@ -91,7 +96,7 @@ impl Reader {
         if self.catalogue.target(&exec.process).is_some() {
             return false;
         }
-        if !self.is_known(exec) {
+        if !self.is_telling(exec) {
             return true;
         }
         if !facts.is_complete(exec, root) {
@@ -130,8 +135,8 @@ impl Reader {
         exec.process.exe.content = Some(facts.content.clone());
         exec.process.exe.build_id.clone_from(&facts.build_id);
         let given = self.look_at_target(exec, root);
-        if self.is_known(exec) {
-            // Only of what will be told: this takes longer than the look itself.
+        if self.is_telling(exec) {
+            // Only of what may be told: this takes longer than the look itself.
             set_target_hash(&mut exec.process, given.as_ref());
             let mut file = file;
             if file.is_none() && !facts.is_complete(exec, root) {

@@ -192,7 +192,9 @@ impl Queue {
         let Some(place) = place else { return };
         let Waiting::Away { ask, found, .. } = place else { return };
         let (ask, found) = (*ask, found.take());
-        if matches!(examined, Examined::Unread) && !self.examiner.is_known_by_name(&exec) {
+        // What runs below a server and is known to be none is told, read or not.
+        let told = exec.tree.is_only_below() || self.examiner.is_known_by_name(&exec);
+        if matches!(examined, Examined::Unread) && !told {
             self.losses.unread.note(exec.boot_ns);
         }
         *place = Waiting::Ready(arrived(exec, ask, found));
