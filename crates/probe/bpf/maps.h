@@ -144,7 +144,8 @@ struct {
 	__type(value, struct exec_record);
 } exec_scratch SEC(".maps");
 
-/* Whether there is no filter, and every execution crosses: recipes may be exchanged while they run. */
+/* Whether there is no filter, and every execution crosses: recipes may be exchanged while they run.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

@@ -32,8 +32,8 @@ static __always_inline void put_change_time(struct file_key *key, struct inode *
 	}
 }
 
-/* Makes eight letters small at once: for each byte that is a capital letter of ASCII, the highest bit
- * of the sum tells, and moved to where the bit of small letters is it makes one of it. */
+/* Makes eight letters small at once: for each byte that is a capital letter of ASCII, the highest
+ * bit of the sum tells, and moved to where the bit of small letters is it makes one of it. */
 static __always_inline __u64 small(__u64 text)
 {
 	__u64 ones = 0x0101010101010101ULL;
