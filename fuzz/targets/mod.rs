@@ -38,17 +38,17 @@ const fn target(name: &'static str, run: fn(&[u8]), longest: usize, mutations: u
 pub const ALL: &[Target] = &[
     target("archive", archive::run, 16 << 10, 80_000),
     target("arguments", arguments::run, 8 << 10, 80_000),
-    target("baseline", baseline::run, 16 << 10, 40_000),
+    target("baseline", baseline::run, 16 << 10, 15_000),
     target("catalogue", catalogue::run, 16 << 10, 40_000),
     target("elf", elf::run, 64 << 10, 60_000),
-    target("exceptions", exceptions::run, 16 << 10, 40_000),
+    target("exceptions", exceptions::run, 16 << 10, 15_000),
     target("go", go::run, 8 << 10, 200_000),
     target("import", import::run, 16 << 10, 20_000),
     target("mask", mask::run, 4 << 10, 20_000),
     target("recipe", recipe::run, 16 << 10, 80_000),
     target("recording", recording::run, 16 << 10, 150_000),
     target("unwrap", unwrap::run, 8 << 10, 80_000),
-    target("when", when::run, 4 << 10, 80_000),
+    target("when", when::run, 4 << 10, 30_000),
     target("wire", wire::run, 16 << 10, 300_000),
 ];
 
