@@ -235,7 +235,9 @@ fn copies_up() {
     command.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
     let mut child = command.process_group(0).stdin(Stdio::null()).spawn().unwrap();
     let merged = format!("{dir}/merged/program");
-    let here = |r: &&Value| r["type"] == "detection" && r["process"]["exe"]["path"] == *merged;
+    let here = |r: &&Value| {
+        r["recipe"]["name"] == "webserver_exec" && r["process"]["exe"]["path"] == *merged
+    };
     let stays = |r: &Value| here(&r) && r["process"]["args"][1] == "stay";
     sensor.wait_for("the last one", stays);
     let found = sensor.records().iter().filter(here).count();
