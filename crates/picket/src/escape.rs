@@ -47,17 +47,37 @@ pub(crate) fn markdown_prose(text: &str) -> String {
     };
     // With a full stop it could begin a list, and a long one could be a commit.
     let number = |word: &str| word.len() < 6 && word.bytes().all(|b| b.is_ascii_digit());
-    let word = |word: &str| {
-        let core = word.trim_end_matches(['.', ',', ';', ':']);
-        let tail = &word[core.len()..];
-        match core {
-            "" => markdown(word),
-            core if letters(core) || number(word) => word.to_owned(),
-            core => format!("{}{tail}", markdown(core)),
+    let mut out = String::new();
+    // Words of code that follow each other are one piece of it.
+    let mut run: Vec<&str> = Vec::new();
+    let text = cut(text, LONGEST).replace('`', "'");
+    for word in text.split_whitespace() {
+        let core = word.trim_end_matches(['.', ',', ';', ':', '?']);
+        let plain = letters(core) || number(word);
+        if plain {
+            end_code(&mut out, &mut run, "");
+            out.push_str(word);
+            out.push(' ');
+        } else {
+            run.push(if core.is_empty() { word } else { core });
+            let tail = if core.is_empty() { "" } else { &word[core.len()..] };
+            if !tail.is_empty() {
+                end_code(&mut out, &mut run, tail);
+            }
         }
-    };
-    let words = cut(text, LONGEST);
-    words.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
+    }
+    end_code(&mut out, &mut run, "");
+    out.trim_end().to_owned()
+}
+
+/// Writes words of code, and what follows them.
+fn end_code(out: &mut String, run: &mut Vec<&str>, tail: &str) {
+    if !run.is_empty() {
+        out.push_str(&markdown(&run.join(" ")));
+        out.push_str(tail);
+        out.push(' ');
+        run.clear();
+    }
 }
 
 /// Longer texts are cut in a cell of a table.
@@ -136,7 +156,7 @@ mod tests {
         assert_eq!(markdown(&"x".repeat(900)).chars().count(), CELL + 3);
         assert_eq!(
             markdown_prose("It's web-1, at 8080: www.evil.example, @you. #1 1. :x: **b**"),
-            "It's `web-1`, at `8080`: `www.evil.example`, `@you`. `#1` `1`. `:x`: `**b**`"
+            "It's `web-1`, at `8080`: `www.evil.example`, `@you`. `#1 1`. `:x`: `**b**`"
         );
         assert_eq!(markdown_prose("\u{3164} a  b\n# c"), "`\\u{3164}` a b `#` c");
     }

@@ -63,12 +63,14 @@ pub fn runs(pid: u32, start_boot_ns: u64) -> Option<bool> {
 }
 
 /// Whether a process that the kernel side told of is this one. Where this process cannot know its own
-/// number, its start alone decides.
-pub fn is_self(pid: u32, start_boot_ns: u64) -> bool {
+/// number, its start and its name decide.
+pub fn is_self(pid: u32, start_boot_ns: u64, comm: &str) -> bool {
     let own = || fs::read_link("/proc/self").ok()?.to_str()?.parse::<u32>().ok();
-    let number = if is_proc_whole() { own() } else { None };
-    number.is_none_or(|own| own == pid)
-        && procfs::has_started(procfs::own_start_ticks(), start_boot_ns)
+    let same = match if is_proc_whole() { own() } else { None } {
+        Some(own) => own == pid,
+        None => fs::read_to_string("/proc/self/comm").is_ok_and(|own| own.trim_end() == comm),
+    };
+    same && procfs::has_started(procfs::own_start_ticks(), start_boot_ns)
 }
 
 /// Whether a process that started then is younger than this one.

@@ -100,7 +100,7 @@ impl Tally {
 /// process: who hides behind many parents does not come free.
 fn is_below(detection: &Detection) -> bool {
     let ancestry = &detection.ancestry;
-    if ancestry.iter().any(|a| home::is_self(a.pid, a.start_boot_ns)) {
+    if ancestry.iter().any(|a| home::is_self(a.pid, a.start_boot_ns, &a.comm)) {
         return true;
     }
     let farthest = ancestry.last().map_or(detection.process.start_boot_ns, |a| a.start_boot_ns);
