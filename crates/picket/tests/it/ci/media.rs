@@ -110,8 +110,10 @@ fn ten_at_most() {
     let text = err(&out);
     let found: Vec<&str> = text.lines().filter(|line| line.starts_with("::")).collect();
     assert_eq!(found.len(), 10, "{text}");
-    assert!(found[9].contains("::4 more detections: "), "{text}");
-    assert_eq!(run_many(10, &[]).stderr.windows(9).filter(|w| w == b"\n::error ").count(), 10);
+    // There may be more detections than executions, see below.
+    let (more, _) = found[9].rsplit_once(" more detections: ").unwrap();
+    let more: usize = more.rsplit("::").next().unwrap().parse().unwrap();
+    assert!(more >= 4, "{text}");
 }
 
 fn small() {

@@ -96,12 +96,13 @@ fn own_code() {
 fn daemon() {
     let dir = tempfile::tempdir().unwrap();
     let (pid, end) = (dir.path().join("pid"), dir.path().join("end"));
-    let server = format!("exec python3 -m http.server --bind 127.0.0.1 {}", free_port());
+    let port = free_port();
+    let server = format!("exec python3 -m http.server --bind 127.0.0.1 {port}");
     let script = format!(
         "(setsid sh -c 'echo $$ > {}; {server}' >/dev/null 2>&1 </dev/null &); \
-         while ! [ -s {} ]; do sleep 0.02; done; touch {}",
+         {}; touch {}",
         pid.display(),
-        pid.display(),
+        until_it_listens(port),
         end.display()
     );
     let out = run(&[], &script);
