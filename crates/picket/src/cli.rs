@@ -1,5 +1,6 @@
 //! The command line: plain values, no behaviour.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -12,11 +13,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 Examples:
   picket run                          watch this machine
   picket run --format json | jq .     the same, as JSON lines
+  picket ci -- make test              run a command under watch, fail if it starts a web server
   picket identify /usr/sbin/nginx     which web server is this file?
   picket identify -- nohup php -S :80 which one would this command line start?
   picket doctor                       can picket work here, and if not, why?
 
-Exit codes: 0 fine, 1 failure, 2 wrong usage.")]
+Exit codes: 0 fine, 1 failure, 2 wrong usage; those of `ci` are its own.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -48,6 +50,13 @@ pub(crate) enum Command {
     /// read again: all of them, or none if anything is wrong with one. Needs root, which it then
     /// gives up, or CAP_BPF and CAP_PERFMON.
     Run(RunArgs),
+    /// Run a command of a pipeline under watch, report, and fail if it started a web server
+    ///
+    /// The command runs as whoever calls, with its own input and output. What counts is what descends
+    /// from it, daemons included; the report goes to stderr. The exit code is the command's own if it
+    /// failed, else 81 if picket could not see (clean would mean nothing), else 80 if something was
+    /// found, else 0. The environment is `ci` unless told otherwise. See docs/ci.md.
+    Ci(CiArgs),
     /// Write raw events as JSON lines, for `replay` and for samples of recipes
     ///
     /// Secrets in arguments are masked here too.
@@ -101,6 +110,31 @@ pub(crate) struct RunArgs {
     /// Without it, web servers that ran before are shown as well, however little serious.
     #[arg(long, value_enum, value_name = "LEVEL")]
     pub(crate) severity: Option<SeverityChoice>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CiArgs {
+    /// Detections from this severity on fail the run
+    #[arg(long, value_enum, value_name = "LEVEL", default_value = "high")]
+    pub(crate) fail_on: SeverityChoice,
+    /// What becomes of a run that picket could not see in full
+    #[arg(long, value_enum, default_value = "fail")]
+    pub(crate) without_evidence: WithoutEvidence,
+    /// Append a summary in Markdown to this file [default: $GITHUB_STEP_SUMMARY, if set]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
+    /// Write all records into this file, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub(crate) records: Option<PathBuf>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WithoutEvidence {
+    Fail,
+    Pass,
 }
 
 #[derive(Debug, Args)]

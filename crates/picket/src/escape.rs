@@ -28,6 +28,89 @@ pub(crate) fn terminal(text: &str) -> String {
     out
 }
 
+/// For Markdown, as code: nothing in the result is a link, an image, a mention, HTML or the end of a
+/// cell of a table.
+pub(crate) fn markdown(text: &str) -> String {
+    let text = cut(text, CELL);
+    match text.trim() {
+        "" => "` `".to_owned(),
+        text => format!("`{}`", terminal(text).replace('`', "\\x60").replace('|', "\\x7c")),
+    }
+}
+
+/// For Markdown, as a sentence: words of letters, and small numbers, stay as they are, all others
+/// become code.
+pub(crate) fn markdown_prose(text: &str) -> String {
+    let letters = |word: &str| {
+        let mut parts = word.split(['-', '\'']);
+        parts.all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphabetic()))
+    };
+    // With a full stop it could begin a list, and a long one could be a commit.
+    let number = |word: &str| word.len() < 6 && word.bytes().all(|b| b.is_ascii_digit());
+    let mut out = String::new();
+    // Words of code that follow each other are one piece of it.
+    let mut run: Vec<&str> = Vec::new();
+    let text = cut(text, LONGEST).replace('`', "'");
+    for word in text.split_whitespace() {
+        let core = word.trim_end_matches(['.', ',', ';', ':', '?']);
+        let plain = letters(core) || number(word);
+        if plain {
+            end_code(&mut out, &mut run, "");
+            out.push_str(word);
+            out.push(' ');
+        } else {
+            run.push(if core.is_empty() { word } else { core });
+            let tail = if core.is_empty() { "" } else { &word[core.len()..] };
+            if !tail.is_empty() {
+                end_code(&mut out, &mut run, tail);
+            }
+        }
+    }
+    end_code(&mut out, &mut run, "");
+    out.trim_end().to_owned()
+}
+
+/// Writes words of code, and what follows them.
+fn end_code(out: &mut String, run: &mut Vec<&str>, tail: &str) {
+    if !run.is_empty() {
+        out.push_str(&markdown(&run.join(" ")));
+        out.push_str(tail);
+        out.push(' ');
+        run.clear();
+    }
+}
+
+/// Longer texts are cut in a cell of a table.
+const CELL: usize = 200;
+
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}…", &text[..at]),
+    }
+}
+
+/// A line for the log of a pipeline: runners take lines that begin with `::`, or that have `##[` or
+/// `##vso[` anywhere in them, for commands of a step.
+pub(crate) fn runner(line: &str) -> String {
+    let line = line.replace("##", "#\\x23");
+    let start = line.len() - line.trim_start().len();
+    match line[start..].strip_prefix("::") {
+        Some(rest) => format!("{}\\x3a\\x3a{rest}", &line[..start]),
+        None => line,
+    }
+}
+
+/// The message of a runner's command.
+pub(crate) fn command(text: &str) -> String {
+    terminal(text).replace("##", "#\\x23").replace('%', "%25")
+}
+
+/// A property of a runner's command, which a colon or a comma would end.
+pub(crate) fn property(text: &str) -> String {
+    command(text).replace(':', "%3A").replace(',', "%2C")
+}
+
 /// For JSON lines, which end up on terminals too: beside what JSON itself escapes, the characters
 /// that a terminal acts upon or that mislead a reader are written as `\uXXXX`.
 pub(crate) struct Json;
@@ -65,6 +148,26 @@ fn misleads(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn markdown_is_inert() {
+        assert_eq!(markdown("a`b|c\n@d <img> [x](y)"), "`a\\x60b\\x7cc\\n@d <img> [x](y)`");
+        assert_eq!(markdown(" "), "` `");
+        assert_eq!(markdown(&"x".repeat(900)).chars().count(), CELL + 3);
+        assert_eq!(
+            markdown_prose("It's web-1, at 8080: www.evil.example, @you. #1 1. :x: **b**"),
+            "It's `web-1`, at `8080`: `www.evil.example`, `@you`. `#1 1`. `:x`: `**b**`"
+        );
+        assert_eq!(markdown_prose("\u{3164} a  b\n# c"), "`\\u{3164}` a b `#` c");
+    }
+
+    #[test]
+    fn runners_are_told_only_what_is_meant() {
+        assert_eq!(runner("  ::error::x ##[group]y"), "  \\x3a\\x3aerror::x #\\x23[group]y");
+        assert_eq!(runner("a ::error::x"), "a ::error::x");
+        assert_eq!(command("100%\n##vso[x]"), "100%25\\n#\\x23vso[x]");
+        assert_eq!(property("a,b::c"), "a%2Cb%3A%3Ac");
+    }
 
     #[test]
     fn nothing_is_acted_upon() {

@@ -12,6 +12,7 @@ mod environment;
 mod escape;
 mod examine;
 mod expected;
+mod gate;
 mod home;
 mod host;
 mod names;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
         Command::Run(args) => cmd::run::run(&cli.common, args),
+        Command::Ci(args) => cmd::ci::run(&cli.common, args),
         Command::Record(args) => cmd::record::run(&cli.common, args),
         Command::Replay(args) => cmd::replay::run(&cli.common, args),
         Command::Identify(args) => cmd::identify::run(&cli.common, args),

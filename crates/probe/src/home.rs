@@ -7,6 +7,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 
+use crate::procfs;
+
 /// The number of the initial pid namespace, the same on every kernel.
 const INITIAL: u64 = 0xEFFF_FFFC;
 /// A thread of the kernel, in field 9 of `/proc/PID/stat`.
@@ -50,6 +52,30 @@ pub fn proc(pid: u32, what: &str) -> String {
     let wrong = KERNEL_TELLS.get().is_some() && !is_proc_whole();
     let pid = if wrong { 0 } else { pid };
     format!("/proc/{pid}/{what}")
+}
+
+/// Whether a process that the kernel side told of still runs; `None` where `/proc` does not show it.
+pub fn runs(pid: u32, start_boot_ns: u64) -> Option<bool> {
+    let stat = || fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // One that has ended and that nobody has asked for yet.
+    let ended = |stat: &[u8]| String::from_utf8_lossy(stat).contains(") Z ");
+    is_proc_whole().then(|| procfs::is_still(pid, start_boot_ns) && !ended(&stat()))
+}
+
+/// Whether a process that the kernel side told of is this one. Where this process cannot know its own
+/// number, its start and its name decide.
+pub fn is_self(pid: u32, start_boot_ns: u64, comm: &str) -> bool {
+    let own = || fs::read_link("/proc/self").ok()?.to_str()?.parse::<u32>().ok();
+    let same = match if is_proc_whole() { own() } else { None } {
+        Some(own) => own == pid,
+        None => fs::read_to_string("/proc/self/comm").is_ok_and(|own| own.trim_end() == comm),
+    };
+    same && procfs::has_started(procfs::own_start_ticks(), start_boot_ns)
+}
+
+/// Whether a process that started then is younger than this one.
+pub fn is_younger(start_boot_ns: u64) -> bool {
+    procfs::own_start_ticks().is_none_or(|own| procfs::ticks(start_boot_ns) >= own)
 }
 
 /// How far the boot time that this process is shown is ahead of the kernel's own, in nanoseconds.

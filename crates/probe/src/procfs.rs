@@ -67,11 +67,20 @@ pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
     stat(pid, 22)?.try_into().ok()
 }
 
+/// When this process started, in the same ticks.
+pub(crate) fn own_start_ticks() -> Option<u64> {
+    number(&fs::read("/proc/self/stat").ok()?, 22)?.try_into().ok()
+}
+
 /// A field of `/proc/PID/stat`, as proc(5) numbers them; one after the command.
 pub(crate) fn stat(pid: u32, field: usize) -> Option<i64> {
+    number(&fs::read(proc(pid, "stat")).ok()?, field)
+}
+
+fn number(stat: &[u8], field: usize) -> Option<i64> {
     // The command may hold bytes that are no text. What it holds does not matter: it is in
     // parentheses, and the last ")" ends it.
-    let stat = decode::text(&fs::read(proc(pid, "stat")).ok()?);
+    let stat = decode::text(stat);
     let (_, fields) = stat.rsplit_once(") ")?;
     fields.split(' ').nth(field.checked_sub(3)?)?.trim_end().parse().ok()
 }
@@ -97,9 +106,18 @@ pub(crate) fn root(pid: u32) -> Option<String> {
 
 /// Whether the process of this pid is still the one that started then.
 pub(crate) fn is_still(pid: u32, start_boot_ns: u64) -> bool {
+    has_started(start_ticks(pid), start_boot_ns)
+}
+
+/// Whether a start as `/proc` tells it is this one.
+pub(crate) fn has_started(ticks: Option<u64>, start_boot_ns: u64) -> bool {
+    ticks.is_some_and(|own| own.abs_diff(self::ticks(start_boot_ns)) <= 1)
+}
+
+/// A start as `/proc` would tell it.
+pub(crate) fn ticks(start_boot_ns: u64) -> u64 {
     let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
     // Times in `/proc` are of the clock that this process is shown.
     let shown = start_boot_ns.saturating_add_signed(home::boot_offset_ns());
-    let expected = shown / (1_000_000_000 / ticks_per_second);
-    start_ticks(pid).is_some_and(|ticks| ticks.abs_diff(expected) <= 1)
+    shown / (1_000_000_000 / ticks_per_second)
 }

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub(crate) mod baseline;
+pub(crate) mod ci;
 pub(crate) mod config;
 pub(crate) mod docs;
 pub(crate) mod doctor;

@@ -2,7 +2,7 @@
 //! makes the sensor wait.
 
 mod queue;
-mod text;
+pub(crate) mod text;
 
 use std::cell::Cell;
 use std::io::{self, BufWriter, Write};
@@ -184,7 +184,7 @@ impl Sink {
 
 fn write_all(out: impl Write, queue: &Queue<Item>, style: Style) -> Result<()> {
     let mut out = BufWriter::with_capacity(64 << 10, out);
-    let text = text::Text::new();
+    let text = text::Text::new(rustix::stdio::stdout());
     while let Some(item) = queue.pop() {
         write_one(&mut out, item, style, &text).map_err(explain)?;
         // Flushed whenever nothing waits, so that a record is never late.

@@ -9,6 +9,8 @@ use detect::catalogue::UNKNOWN;
 use detect::engine::socket;
 use event::{Ancestor, Coverage, Detection, Event, Record, ServerInfo, Severity, Update};
 
+use rustix::fd::BorrowedFd;
+
 use crate::escape::terminal as safe;
 
 /// Width where the terminal's is not known, and the widest that is pleasant to read.
@@ -23,8 +25,7 @@ pub(crate) struct Text {
 
 impl Text {
     /// Colour only on a terminal, and not where `NO_COLOR` is set.
-    pub(crate) fn new() -> Self {
-        let out = rustix::stdio::stdout();
+    pub(crate) fn new(out: BorrowedFd<'_>) -> Self {
         let terminal = rustix::termios::isatty(out);
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -251,7 +252,7 @@ fn is_server(d: &Detection) -> bool {
 }
 
 /// What happened, in a line.
-fn headline(d: &Detection) -> String {
+pub(crate) fn headline(d: &Detection) -> String {
     let (host, by) = (safe(&d.host), safe(&d.launcher.detail));
     let program = safe(d.process.exe.path.rsplit('/').next().unwrap_or_default());
     let server = match (&d.server, &d.below) {
@@ -282,7 +283,7 @@ fn headline(d: &Detection) -> String {
 }
 
 /// What a server is called, with its version where that is known.
-fn called(server: &ServerInfo) -> String {
+pub(crate) fn called(server: &ServerInfo) -> String {
     let name = if server.name == UNKNOWN { "unknown web server" } else { &server.name };
     let version = server.version.as_ref().map_or_else(String::new, |v| format!(" {}", safe(v)));
     format!("{}{version}", safe(name))

@@ -8,6 +8,7 @@ mod architecture;
 mod baseline;
 mod behaviour;
 mod canary;
+mod ci;
 mod content;
 mod docs;
 mod evasion;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     trials.extend(workload::trials());
     trials.extend(baseline::trials());
     trials.extend(incidents::trials());
+    trials.extend(ci::trials());
     trials.extend(input::trials());
     trials.extend(import::trials());
     trials.extend(docs::trials());

@@ -1,0 +1,158 @@
+//! What is told of a run, whatever the medium, and the text of it on stderr.
+
+use std::io::{self, Write};
+
+use event::{Detection, Purpose, Record};
+use probe::home;
+
+use super::sensor::Watched;
+use super::verdict::{self, Rules, Verdict};
+use crate::escape;
+use crate::sink::text::{Text, called};
+
+/// So many detections are written out on stderr.
+const MOST: usize = 10;
+
+/// What is told.
+pub(crate) struct Report {
+    pub(crate) rules: Rules,
+    pub(crate) verdict: Verdict,
+    /// Detections, the most serious first, as far as they were kept.
+    pub(crate) found: Vec<Found>,
+    /// All of them, and those that fail the run.
+    pub(crate) count: u64,
+    pub(crate) failing: u64,
+    /// Why there is no evidence.
+    pub(crate) gaps: Vec<String>,
+    watched: Watched,
+}
+
+/// A detection, and whether its process runs on.
+pub(crate) struct Found {
+    pub(crate) detection: Detection,
+    /// `None` where that cannot be known.
+    pub(crate) runs: Option<bool>,
+}
+
+impl Found {
+    fn new(detection: Detection) -> Self {
+        let process = &detection.process;
+        let runs = home::runs(process.pid, process.start_boot_ns);
+        Self { detection, runs }
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> String {
+        let d = &self.detection;
+        match (&d.server, &d.below) {
+            (Some(server), None) => called(server),
+            _ => d.process.exe.path.rsplit('/').next().unwrap_or_default().to_owned(),
+        }
+    }
+
+    fn is_left_over(&self) -> bool {
+        let server = self.detection.server.as_ref();
+        self.runs == Some(true) && server.is_some_and(|s| s.purpose != Purpose::Manage)
+    }
+}
+
+impl Report {
+    /// Draws the conclusions; `code` is the command's.
+    pub(crate) fn new(rules: Rules, code: u8, mut watched: Watched) -> Self {
+        let gaps = verdict::gaps(&watched);
+        let (count, failing) = (watched.tally.count, watched.tally.failing);
+        let mut found: Vec<Found> =
+            std::mem::take(&mut watched.tally.found).into_iter().map(Found::new).collect();
+        found.sort_by_key(|found| std::cmp::Reverse(found.detection.severity));
+        let verdict = Verdict::decide(rules, code, failing, &gaps);
+        Self { rules, verdict, found, count, failing, gaps, watched }
+    }
+
+    /// Why the records could not be written.
+    pub(crate) fn records_failed(&self) -> Option<&str> {
+        self.watched.tally.records_failed.as_deref()
+    }
+
+    /// The verdict in a line.
+    pub(crate) fn headline(&self) -> String {
+        let level = self.rules.fail_on;
+        let what = match (self.count, self.failing) {
+            (0, _) => "no web server was started".to_owned(),
+            (count, 0) => format!("{}, none of severity {level} or more", detections(count)),
+            (count, failing) => {
+                format!("{}, {failing} of severity {level} or more", detections(count))
+            }
+        };
+        match self.verdict {
+            Verdict::CommandFailed(code) => format!("the command failed with {code}; {what}"),
+            Verdict::NoEvidence if self.count == 0 => {
+                "no evidence: that nothing was found means nothing".to_owned()
+            }
+            Verdict::NoEvidence => format!("no evidence, there may be more: {what}"),
+            Verdict::Found => format!("failed: {what}"),
+            Verdict::Passed => format!("passed: {what}"),
+        }
+    }
+
+    /// What is to be known besides: a label and a sentence each.
+    pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = Vec::new();
+        let coverage = self.watched.tally.coverage.as_ref();
+        let mut seen = coverage.map_or_else(
+            || "none".to_owned(),
+            |c| format!("{}, {} executions seen", c.state, c.seen),
+        );
+        for reason in coverage.into_iter().flat_map(|c| &c.reasons) {
+            seen.push_str(&format!("; {reason}"));
+        }
+        facts.push(("coverage", seen));
+        if !self.gaps.is_empty() {
+            let choice = match self.rules.without_evidence_fails {
+                true => "",
+                false => "; it does not fail for that, by --without-evidence pass",
+            };
+            facts.push(("evidence", format!("none: {}{choice}", self.gaps.join("; "))));
+        }
+        let left = self.found.iter().filter(|found| found.is_left_over());
+        let left: Vec<String> = left
+            .map(|found| format!("{} ({})", found.name(), found.detection.process.pid))
+            .collect();
+        if !left.is_empty() {
+            facts.push(("runs on", left.join(", ")));
+        }
+        let unshown = self.count - self.found.len() as u64;
+        if unshown > 0 {
+            facts.push(("besides", format!("{} more that are not listed", detections(unshown))));
+        }
+        let elsewhere = self.watched.tally.elsewhere;
+        if elsewhere > 0 {
+            let what = "of what others started on this machine meanwhile, not counted";
+            facts.push(("elsewhere", format!("{} {what}", detections(elsewhere))));
+        }
+        facts
+    }
+
+    /// Writes the text to stderr: the command's output goes on being its own.
+    pub(crate) fn print(&self) {
+        let text = Text::new(rustix::stdio::stderr());
+        let mut lines = Vec::new();
+        for found in self.found.iter().take(MOST) {
+            let record = Record::Detection(Box::new(found.detection.clone()));
+            lines.extend(text.record(&record).lines().map(str::to_owned));
+        }
+        lines.push(format!("picket ci: {}", self.headline()));
+        let facts = self.facts();
+        lines.extend(
+            facts.iter().map(|(label, fact)| format!("  {label:<10}{}", escape::terminal(fact))),
+        );
+        let code = self.verdict.code();
+        lines.push(format!("  {:<10}{code}", "exit code"));
+        let text: String = lines.iter().map(|line| escape::runner(line) + "\n").collect();
+        // Nowhere is left to say that stderr cannot be written to.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+fn detections(count: u64) -> String {
+    if count == 1 { "1 detection".to_owned() } else { format!("{count} detections") }
+}
