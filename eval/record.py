@@ -14,6 +14,7 @@ import gzip
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -36,7 +37,7 @@ done
 mount --bind "$1/files" /mnt
 mount -t tmpfs -o mode=755 tmpfs /srv; mount -t tmpfs -o mode=1777 tmpfs /tmp; mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock /run/php /run/lighttpd; ip link set lo up; cd /srv
-exec env -i HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin bash /mnt/scenario.sh
+exec env -i HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin bash "/mnt/$3"
 """
 
 
@@ -54,11 +55,11 @@ def run(script, output):
     scratch.mkdir(parents=True, exist_ok=True)
     files = WORK / "files"
     files.mkdir(exist_ok=True)
-    (files / "scenario.sh").write_text(
+    (files / script.name).write_text(
         (ROOT / "eval/lib.sh").read_text() + script.read_text(), encoding="utf-8"
     )
     command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    command += ["sh", "-c", ENTER, "scenario", scratch, files]
+    command += ["sh", "-c", ENTER, "scenario", scratch, files, script.name]
     log = open(WORK / f"{script.stem}.log", "wb")
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -75,9 +76,18 @@ def run(script, output):
     return process.pid, code
 
 
+def clean(event):
+    """An event as a line, without what names this machine."""
+    host = os.uname().nodename
+    event["host"] = "host-1"
+    text = json.dumps(event, separators=(",", ":"), ensure_ascii=False)
+    text = text.replace(str(WORK / "files"), "/mnt").replace(str(ROOT), "/opt/picket")
+    return re.sub(rf"\b{re.escape(host)}\b(?=[@:]|\")", "host-1", text) if len(host) > 3 else text
+
+
 def own(path, root):
     """The events of the processes below `root`, cleaned of the machine."""
-    kept, ours, host, started = [], set(), os.uname().nodename, False
+    kept, ours, started = [], set(), False
     for line in open(path, encoding="utf-8"):
         event = json.loads(line)
         if event.get("type") != "event":
@@ -85,6 +95,9 @@ def own(path, root):
         body = event.get("exec", event)
         process = body.get("process")
         if not process:
+            # A socket's event: it names the process, and its parents.
+            if ours & {event.get("pid"), *(p["pid"] for p in event.get("parents", []))}:
+                kept.append(clean(event))
             continue
         chain = [a["pid"] for a in body.get("ancestry", [])]
         if not started:
@@ -101,9 +114,7 @@ def own(path, root):
             continue
         for key in ("cgroup_path", "cgroup_v1_path"):
             process.pop(key, None)
-        text = json.dumps(event, separators=(",", ":"), ensure_ascii=False)
-        text = text.replace(str(WORK / "files"), "/mnt").replace(str(ROOT), "/opt/picket")
-        kept.append(text.replace(f'"{host}"', '"host-1"').replace(host, "host-1"))
+        kept.append(clean(event))
     return kept
 
 
@@ -120,12 +131,13 @@ def main():
         if wanted and script.stem not in wanted:
             continue
         for day in range(1, DAYS + 1):
-            raw = WORK / "raw.jsonl"
+            raw = WORK / f"{script.stem}.jsonl"
             root, code = run(script, raw)
             if code:
                 failed.append(f"{script.parent.name}/{script.stem}.{day}: exit code {code}, see {WORK}/{script.stem}.log")
                 continue
             events = own(raw, root)
+            raw.unlink()
             target = ROOT / "eval/recordings" / script.parent.name / f"{script.stem}.{day}.jsonl.gz"
             target.parent.mkdir(parents=True, exist_ok=True)
             # Without a time in it, the same events make the same file.

@@ -25,8 +25,15 @@ WORK = ROOT / "target/eval"
 PAGE = ROOT / "docs/evaluation.md"
 BEGIN, END = "<!-- eval:begin -->", "<!-- eval:end -->"
 
+# Recipes about what runs below a server, and published rules about the same, as eval/peers has them.
+BELOW = {"webserver_shell_spawn", "webserver_discovery", "webserver_download", "webserver_dropped_program"}
+PEERS = [
+    ("peer_sigma_webshell", "Sigma, Linux Webshell Indicators"),
+    ("peer_falco_shell", "Falco, Run shell untrusted (its exclusions left out)"),
+]
+
 Scenario = collections.namedtuple("Scenario", "name attack environment must")
-Outcome = collections.namedtuple("Outcome", "scenario day execs alerts found")
+Outcome = collections.namedtuple("Outcome", "scenario day execs alerts found peers")
 
 
 def scenarios():
@@ -41,7 +48,8 @@ def scenarios():
 def replay(path, environment, baseline=None):
     """The records of one replay, by the configuration of this evaluation alone."""
     config = WORK / "config.yaml"
-    config.write_text(f"baseline: {baseline}\n" if baseline else "{}\n", encoding="utf-8")
+    text = f"recipes: [{ROOT}/eval/peers]\n" + (f"baseline: {baseline}\n" if baseline else "")
+    config.write_text(text, encoding="utf-8")
     config.chmod(0o600)
     command = [PICKET, "--config", config, "--environment", environment, "--format", "json"]
     done = subprocess.run([*command, "replay", "--severity", "info", path], capture_output=True, text=True)
@@ -60,9 +68,10 @@ def judge(scenario, day, baseline=None):
     execs = sum(json.loads(line)["kind"] == "exec" for line in events.splitlines())
     records = replay(plain, scenario.environment, baseline)
     plain.unlink()
-    found = [record for record in records if record["type"] == "detection"]
+    every = [record for record in records if record["type"] == "detection"]
+    found = [d for d in every if not d["recipe"]["name"].startswith("peer_")]
     alerts = [d for d in found if d["severity"] != "info"]
-    return Outcome(scenario, day, execs, alerts, found)
+    return Outcome(scenario, day, execs, alerts, found, [d for d in every if d not in found])
 
 
 def baseline_of(outcomes):
@@ -129,6 +138,17 @@ def false_alerts(outcomes):
     return [f"| {a} | {b} | {c} | {n} |" for (a, b, c), n in sorted(counts.items())]
 
 
+def peers(outcomes):
+    """The web shells that a tool's own rule finds, and what it says of benign scenarios."""
+    shells = [o for o in outcomes if "webserver_shell_spawn" in o.scenario.must]
+    benign = [o for o in outcomes if not o.scenario.attack]
+    rows = [("picket, recipes about what runs below a server", lambda o: [d for d in o.alerts if d["recipe"]["name"] in BELOW])]
+    for name, title in PEERS:
+        rows.append((title, lambda o, name=name: [d for d in o.peers if d["recipe"]["name"] == name]))
+    for title, alerts in rows:
+        yield f"| {title} | {percent(sum(bool(alerts(o)) for o in shells), len(shells))} | {sum(len(alerts(o)) for o in benign)} |"
+
+
 def main():
     WORK.mkdir(parents=True, exist_ok=True)
     wanted = [a for a in sys.argv[1:] if a != "--write"]
@@ -156,6 +176,10 @@ def main():
         noise("second day, with the first as baseline", settled, "0"),
         "",
         *table(before, after),
+        "",
+        "| rules, without a baseline | web shells found | alerts in benign scenarios |",
+        "|---|---|---|",
+        *peers(first + second),
         "",
         "Missed:" if missed else "Nothing was missed.",
         *missed,
