@@ -1,7 +1,7 @@
 # environment: production
 # nginx starts its own successor (USR2), and the old one ends.
 nginx_with 8080 '' >/srv/nginx.conf
-web 8080 nginx -c /srv/nginx.conf
+web 8080 /usr/sbin/nginx -c /srv/nginx.conf
 old=$(cat /run/nginx.pid)
 kill -USR2 "$old"
 sleep 1

@@ -7,5 +7,4 @@ haproxy -c -f /srv/haproxy.cfg
 web 8003 haproxy -db -f /srv/haproxy.cfg
 printf 'app = lambda e, s: (s("200 OK", []), [b"x"])[1]\n' >/srv/app.py
 web 8004 uwsgi --plugin python3 --http-socket 127.0.0.1:8004 --chdir /srv --module app --callable app
-web 8005 webhook -port 8005 -hooks /dev/null
 for p in 8001 8002 8003 8004; do get "$p" /; done

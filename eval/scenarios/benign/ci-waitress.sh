@@ -1,5 +1,0 @@
-# environment: ci
-# The tests of waitress, as its pipeline runs them.
-tar -xzf /mnt/sdist/waitress-3.0.2.tar.gz
-cd waitress-3.0.2
-PYTHONPATH=src:/mnt/python python3 -m pytest -q -p no:cacheprovider || test $? -eq 1
