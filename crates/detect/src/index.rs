@@ -1,14 +1,14 @@
 //! Which recipes come into question for an event, found without asking each of them.
 //!
-//! Recipes about web servers are listed for each server of the catalogue. Of the others, most need
+//! Recipes about web servers are listed for each server that is met. Of the others, most need
 //! a text in the event: all those texts are searched for at once. So what an event costs does not
 //! grow with the number of recipes that have nothing to do with it.
 
 use std::collections::HashMap;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
+use serde_saphyr::Spanned;
 
-use crate::catalogue::Catalogue;
 use crate::recipe::{Concern, EventKind, Recipe};
 use crate::subject::Subject;
 use crate::words::glob;
@@ -17,11 +17,11 @@ use crate::words::glob;
 #[derive(Default)]
 pub(crate) struct Index {
     /// By the web server that the process is: executions.
-    server: HashMap<String, Vec<usize>>,
+    server: ByServer,
     /// And listeners.
-    listen: HashMap<String, Vec<usize>>,
+    listen: ByServer,
     /// By the web server above.
-    below: HashMap<String, Vec<usize>>,
+    below: ByServer,
     /// Those that need a text: all the texts, and whose each is.
     texts: Option<AhoCorasick>,
     owners: Vec<Vec<usize>>,
@@ -31,23 +31,43 @@ pub(crate) struct Index {
     haystack: String,
 }
 
+/// Recipes by the names of servers. Which of them mean a server is found out when it is first met.
+#[derive(Default)]
+struct ByServer {
+    recipes: Vec<(usize, Vec<String>)>,
+    met: HashMap<String, Vec<usize>>,
+}
+
+impl ByServer {
+    fn add(&mut self, number: usize, globs: Vec<String>) {
+        self.recipes.push((number, globs));
+    }
+
+    fn of(&mut self, server: &str) -> &[usize] {
+        if !self.met.contains_key(server) {
+            let meant = |(_, globs): &&(usize, Vec<String>)| {
+                globs.iter().any(|pattern| glob(pattern, server))
+            };
+            let numbers = self.recipes.iter().filter(meant).map(|(number, _)| *number).collect();
+            self.met.insert(server.to_owned(), numbers);
+        }
+        self.met.get(server).map_or(&[], Vec::as_slice)
+    }
+}
+
 impl Index {
-    pub(crate) fn new(recipes: &[Recipe], catalogue: &Catalogue) -> Self {
+    pub(crate) fn new(recipes: &[Recipe]) -> Self {
         let mut index = Self::default();
         let mut texts: HashMap<String, Vec<usize>> = HashMap::new();
         for (number, recipe) in recipes.iter().enumerate() {
             let listens = recipe.file.event == EventKind::Listen;
+            let names =
+                |globs: &[Spanned<String>]| globs.iter().map(|glob| glob.value.clone()).collect();
             match recipe.concerns() {
-                Concern::Server(globs) => {
-                    let into = if listens { &mut index.listen } else { &mut index.server };
-                    let names = globs.iter().map(|glob| glob.value.as_str());
-                    add(into, catalogue, &names.collect::<Vec<_>>(), number);
-                }
-                Concern::AnyServer => add(&mut index.server, catalogue, &["*"], number),
-                Concern::Below(globs) => {
-                    let names = globs.iter().map(|glob| glob.value.as_str());
-                    add(&mut index.below, catalogue, &names.collect::<Vec<_>>(), number);
-                }
+                Concern::Server(globs) if listens => index.listen.add(number, names(globs)),
+                Concern::Server(globs) => index.server.add(number, names(globs)),
+                Concern::AnyServer => index.server.add(number, vec!["*".to_owned()]),
+                Concern::Below(globs) => index.below.add(number, names(globs)),
                 Concern::Anything => match recipe.need() {
                     Some(need) => {
                         for text in need {
@@ -89,14 +109,11 @@ impl Index {
     /// The recipes that an execution may match, in their order.
     pub(crate) fn of_exec(&mut self, subject: &Subject<'_>) -> Vec<usize> {
         let mut found = self.always.clone();
-        let listed = |map: &HashMap<String, Vec<usize>>, name: &str| {
-            map.get(name).cloned().unwrap_or_default()
-        };
         if let Some(identity) = subject.identity {
-            found.extend(listed(&self.server, identity.server.name()));
+            found.extend(self.server.of(identity.server.name()));
         }
         if let Some(above) = subject.above {
-            found.extend(listed(&self.below, above.name));
+            found.extend(self.below.of(above.name));
         }
         if let Some(automaton) = &self.texts {
             put_texts(&mut self.haystack, subject);
@@ -110,25 +127,8 @@ impl Index {
     }
 
     /// The recipes about listeners of a web server.
-    pub(crate) fn of_listener(&self, server: &str) -> &[usize] {
-        self.listen.get(server).map_or(&[], Vec::as_slice)
-    }
-}
-
-/// Lists a recipe under each server of the catalogue that a glob means, and under the name of
-/// what nobody knows.
-fn add(
-    into: &mut HashMap<String, Vec<usize>>,
-    catalogue: &Catalogue,
-    globs: &[&str],
-    number: usize,
-) {
-    let unknown = std::iter::once(crate::catalogue::UNKNOWN);
-    let names = catalogue.servers.iter().map(|server| server.name()).chain(unknown);
-    for name in names {
-        if globs.iter().any(|pattern| glob(pattern, name)) {
-            into.entry(name.to_owned()).or_default().push(number);
-        }
+    pub(crate) fn of_listener(&mut self, server: &str) -> &[usize] {
+        self.listen.of(server)
     }
 }
 

@@ -63,7 +63,7 @@ impl Engine {
     /// An engine that has seen nothing yet.
     pub fn new(catalogue: Arc<Catalogue>, recipes: Vec<Recipe>, settings: Settings) -> Self {
         Self {
-            index: Index::new(&recipes, &catalogue),
+            index: Index::new(&recipes),
             catalogue,
             recipes,
             settings,
@@ -95,7 +95,7 @@ impl Engine {
 
     /// Goes on with other recipes; what was seen stays known.
     pub fn replace_recipes(&mut self, recipes: Vec<Recipe>) {
-        self.index = Index::new(&recipes, &self.catalogue);
+        self.index = Index::new(&recipes);
         self.recipes = recipes;
         self.failed.clear();
     }
