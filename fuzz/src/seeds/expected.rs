@@ -38,7 +38,7 @@ pub(super) fn baseline() -> Seeds {
         ("day", "2026-11-20", "2026-02-30"),
         ("number", "uid: 0", "uid: -1"),
         ("unknown-key", "why", "wy"),
-        ("empty", "\"front door\"", "\"\""),
+        ("no-reason", "\"front door\"", "\"\""),
     ] {
         assert!(file.contains(from), "{from}");
         seeds.add(name, sound(&file.replacen(from, to, 1)));
