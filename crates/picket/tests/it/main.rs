@@ -52,7 +52,6 @@ fn main() -> ExitCode {
     trials.extend(workload::trials());
     trials.extend(baseline::trials());
     trials.extend(incidents::trials());
-    trials.extend(ci::trials());
     trials.extend(input::trials());
     trials.extend(import::trials());
     trials.extend(docs::trials());
@@ -62,10 +61,11 @@ fn main() -> ExitCode {
     if !evasion::finish() {
         return ExitCode::FAILURE;
     }
-    // These break things, count everything or take the whole machine: one after the other, and
-    // after all others.
+    // These break things, count everything, take the whole machine or fail when anything is lost:
+    // one after the other, and after all others.
     args.test_threads = Some(1);
-    let alone = [lifecycle::alone(), canary::trials(), hang::trials(), flood::trials()];
+    let alone =
+        [lifecycle::alone(), ci::trials(), canary::trials(), hang::trials(), flood::trials()];
     let alone = libtest_mimic::run(&args, alone.into_iter().flatten().collect());
     if conclusion.has_failed() { conclusion.exit_code() } else { alone.exit_code() }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use libtest_mimic::Trial;
 use rustix::process::Signal;
 
-use crate::harness::{Group, PATIENCE, free_port, kill, picket, trial, wait};
+use crate::harness::{Group, PATIENCE, free_port, kill, outside_ci, picket, trial, wait};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = media::trials();
@@ -60,7 +60,7 @@ fn as_if_alone() {
     std::fs::write(dir.path().join("three"), "three\n").unwrap();
     let binary = env!("CARGO_BIN_EXE_picket");
     // A shell opens the descriptor, as the runner of a pipeline may.
-    let mut child = Command::new("sh")
+    let mut child = outside_ci("sh")
         .args(["-c", "exec \"$0\" ci -- sh -c \"$1\" 3<three", binary, script])
         .current_dir(dir.path())
         .env("MARK", "mark")
@@ -73,8 +73,8 @@ fn as_if_alone() {
     let out = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
     let here = dir.path().canonicalize().unwrap();
-    assert_eq!(text, format!("0\n{}\nmark\ntyped\nthree\n", here.display()));
     let err = err(&out);
+    assert_eq!(text, format!("0\n{}\nmark\ntyped\nthree\n", here.display()), "{err}");
     assert!(err.contains("\nown\n"), "{err}");
     assert!(err.contains("picket ci: passed: no web server was started\n"), "{err}");
     assert!(err.contains("  coverage  "), "{err}");
@@ -172,7 +172,7 @@ fn signals() {
 fn turned_off() {
     let binary = env!("CARGO_BIN_EXE_picket");
     let script = "grep SigIgn /proc/self/status";
-    let out = Command::new("sh")
+    let out = outside_ci("sh")
         .args(["-c", "trap '' HUP; exec \"$0\" ci -- sh -c \"$1\"", binary, script])
         .output()
         .unwrap();
@@ -193,7 +193,7 @@ fn severity() {
 /// Without any privilege nothing can be seen, and the command runs all the same.
 fn blind() {
     let run = |options: &[&str]| {
-        let mut command = Command::new("setpriv");
+        let mut command = outside_ci("setpriv");
         command.args(["--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--clear-groups"]);
         command.arg(env!("CARGO_BIN_EXE_picket")).arg("ci").args(options);
         command.args(["--", "echo", "ran"]).output().unwrap()
@@ -227,7 +227,7 @@ fn killed_sensor() {
 fn pid_namespace() {
     let server = short_server();
     for (script, code) in [(server.as_str(), 80), ("true", 0)] {
-        let mut command = Command::new("unshare");
+        let mut command = outside_ci("unshare");
         command.args(["--pid", "--fork", "--mount-proc", env!("CARGO_BIN_EXE_picket"), "ci"]);
         let out = command.args(["--", "sh", "-c", script]).output().unwrap();
         assert_eq!(out.status.code(), Some(code), "{}", err(&out));
