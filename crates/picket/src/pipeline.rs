@@ -1,6 +1,7 @@
 //! What runs, listed in one place: probe → examine → engine → sink, with signals and coverage
 //! beside it.
 
+mod beside;
 mod losses;
 
 use std::collections::VecDeque;
@@ -22,6 +23,7 @@ use crate::coverage::{Owner, Watch};
 use crate::examine::Examiner;
 use crate::examine::queue::{Arrived, Found, Queue};
 use crate::expected;
+use crate::gate::scope::Watches;
 use crate::host;
 use crate::names::Names;
 use crate::privilege;
@@ -58,6 +60,8 @@ pub(crate) struct Plan {
     pub(crate) to_stdout: bool,
     /// How.
     pub(crate) style: Style,
+    /// A gate reads what is written, and this is what it watches.
+    pub(crate) beside: Option<Watches>,
 }
 
 struct Pipeline<'p> {
@@ -93,6 +97,8 @@ struct Pipeline<'p> {
     behind: bool,
     /// Who keeps what was seen, and when it was last asked to.
     keeper: Option<(Keeper, Instant)>,
+    /// What the first canary could not prove.
+    unproved: Vec<String>,
 }
 
 /// Watches until asked to end.
@@ -154,6 +160,7 @@ pub(crate) fn run(
         ready: false,
         behind: false,
         keeper: keeper.map(|keeper| (keeper, Instant::now())),
+        unproved: Vec::new(),
     };
     pipeline.disable(disabled);
     let watched = pipeline.watch();
@@ -173,6 +180,7 @@ impl Pipeline<'_> {
         }
         let measure = self.measure()?;
         self.coverage.begin(measure);
+        self.introduce()?;
         self.say_coverage()?;
         self.ready = true;
         let reasons = self.coverage.reasons().join("; ");
@@ -195,6 +203,7 @@ impl Pipeline<'_> {
                 self.look_at_expectations();
             }
         }
+        self.see_out()?;
         // What happened before the signal still counts.
         while self.drain()? > 0 || self.behind {}
         let deadline = Instant::now() + LAST_LOOKS;

@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use detect::baseline::Observed;
 use event::{Detection, Purpose, Record};
 use probe::home;
 
+use super::baseline::{Alteration, Expected};
 use super::sensor::Watched;
 use super::verdict::{self, Rules, Verdict};
 use crate::escape;
@@ -12,6 +14,8 @@ use crate::sink::text::{Text, called};
 
 /// So many detections are written out on stderr.
 const MOST: usize = 10;
+/// So many names are listed.
+const MOST_NAMES: usize = 5;
 
 /// What is told.
 pub(crate) struct Report {
@@ -25,6 +29,10 @@ pub(crate) struct Report {
     /// Why there is no evidence.
     pub(crate) gaps: Vec<String>,
     watched: Watched,
+    expected: Expected,
+    /// What the base branch knows nothing of: what fails the run, and how much of what is accepted.
+    new: Vec<String>,
+    newly_accepted: usize,
 }
 
 /// A detection, and whether its process runs on.
@@ -58,14 +66,25 @@ impl Found {
 
 impl Report {
     /// Draws the conclusions; `code` is the command's.
-    pub(crate) fn new(rules: Rules, code: u8, mut watched: Watched) -> Self {
+    pub(crate) fn new(rules: Rules, code: u8, mut watched: Watched, expected: Expected) -> Self {
         let gaps = verdict::gaps(&watched);
         let (count, failing) = (watched.tally.count, watched.tally.failing);
         let mut found: Vec<Found> =
             std::mem::take(&mut watched.tally.found).into_iter().map(Found::new).collect();
         found.sort_by_key(|found| std::cmp::Reverse(found.detection.severity));
         let verdict = Verdict::decide(rules, code, failing, &gaps);
-        Self { rules, verdict, found, count, failing, gaps, watched }
+        let fails = |found: &&Found| found.detection.severity >= rules.fail_on;
+        let mut new: Vec<String> = Vec::new();
+        let ids = expected.new_to_base(found.iter().filter(fails).map(|found| &found.detection));
+        let ids: Vec<&str> = ids.iter().map(|detection| detection.id.as_str()).collect();
+        for found in found.iter().filter(|found| ids.contains(&found.detection.id.as_str())) {
+            let name = found.name();
+            if !new.contains(&name) {
+                new.push(name);
+            }
+        }
+        let newly_accepted = expected.new_to_base(watched.tally.accepted.iter()).len();
+        Self { rules, verdict, found, count, failing, gaps, watched, expected, new, newly_accepted }
     }
 
     /// Why the records could not be written.
@@ -73,8 +92,36 @@ impl Report {
         self.watched.tally.records_failed.as_deref()
     }
 
-    /// The verdict in a line.
+    /// What was started, expected or not.
+    pub(crate) fn take_started(&mut self) -> Observed {
+        std::mem::take(&mut self.watched.tally.started)
+    }
+
+    /// The verdict in a line. Names in it are chosen by whom picket is to find.
     pub(crate) fn headline(&self) -> String {
+        let verdict = self.verdict_in_words();
+        let accepted = self.watched.tally.accepted_count;
+        let file = self.expected.file.as_deref().map(|file| file.display().to_string());
+        let file = file.unwrap_or_default();
+        match &self.expected.alteration {
+            Alteration::Some(how) if self.newly_accepted > 0 => format!(
+                "{verdict}; this change alters the baseline {file} ({how}), which accepts {}, {} of \
+                 them not accepted by the base branch",
+                detections(accepted),
+                self.newly_accepted
+            ),
+            Alteration::Some(how) => {
+                format!("{verdict}; this change alters the baseline {file} ({how})")
+            }
+            Alteration::Unknown(_) if accepted > 0 => format!(
+                "{verdict}; {file} accepts {}, and whether this change altered it is not known",
+                detections(accepted)
+            ),
+            Alteration::None | Alteration::Unknown(_) => verdict,
+        }
+    }
+
+    fn verdict_in_words(&self) -> String {
         let level = self.rules.fail_on;
         let what = match (self.count, self.failing) {
             (0, _) => "no web server was started".to_owned(),
@@ -89,7 +136,17 @@ impl Report {
                 "no evidence: that nothing was found means nothing".to_owned()
             }
             Verdict::NoEvidence => format!("no evidence, there may be more: {what}"),
-            Verdict::Found => format!("failed: {what}"),
+            Verdict::Found => match (self.expected.base_does(), self.new.as_slice()) {
+                (None, _) => format!("failed: {what}"),
+                (Some(_), []) => format!("failed: {what}; the base branch has them as well"),
+                (Some(does), new) => {
+                    let names = some(new, MOST_NAMES);
+                    let does = if does == "do" { "" } else { " accept" };
+                    format!(
+                        "failed: this change starts what the base branch does not{does}: {names}; {what}"
+                    )
+                }
+            },
             Verdict::Passed => format!("passed: {what}"),
         }
     }
@@ -120,6 +177,35 @@ impl Report {
         if !left.is_empty() {
             facts.push(("runs on", left.join(", ")));
         }
+        if let Some(end) = &self.watched.end {
+            let servers: Vec<u32> = self.found.iter().map(|f| f.detection.process.pid).collect();
+            let others = end.left.iter().filter(|left| !servers.contains(&left.pid));
+            let others: Vec<String> =
+                others.map(|left| format!("{} ({})", left.comm, left.pid)).collect();
+            let count = others.len() + end.more;
+            if count > 0 {
+                let what = if count == 1 { "other process runs" } else { "other processes run" };
+                facts
+                    .push(("besides", format!("{count} {what} on: {}", some(&others, MOST_NAMES))));
+            }
+        }
+        let accepted = self.watched.tally.accepted_count;
+        if let Some(file) = &self.expected.file {
+            let how = match &self.expected.alteration {
+                Alteration::None if self.expected.base_does() == Some("accept") => {
+                    ", as on the base branch".to_owned()
+                }
+                Alteration::None => String::new(),
+                Alteration::Some(how) => format!("; this change alters it: {how}"),
+                Alteration::Unknown(why) => {
+                    format!("; whether this change altered it is not known: {why}")
+                }
+            };
+            let what = format!("{} accepts {}{how}", file.display(), detections(accepted));
+            facts.push(("baseline", what));
+        } else if accepted > 0 {
+            facts.push(("baseline", format!("{} accepted", detections(accepted))));
+        }
         let unshown = self.count - self.found.len() as u64;
         if unshown > 0 {
             facts.push(("besides", format!("{} more that are not listed", detections(unshown))));
@@ -140,7 +226,7 @@ impl Report {
             let record = Record::Detection(Box::new(found.detection.clone()));
             lines.extend(text.record(&record).lines().map(str::to_owned));
         }
-        lines.push(format!("picket ci: {}", self.headline()));
+        lines.push(format!("picket ci: {}", escape::terminal(&self.headline())));
         let facts = self.facts();
         lines.extend(
             facts.iter().map(|(label, fact)| format!("  {label:<10}{}", escape::terminal(fact))),
@@ -150,6 +236,15 @@ impl Report {
         let text: String = lines.iter().map(|line| escape::runner(line) + "\n").collect();
         // Nowhere is left to say that stderr cannot be written to.
         let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+/// The first of some names, and how many more there are.
+fn some(names: &[String], most: usize) -> String {
+    let shown = names.get(..most).unwrap_or(names).join(", ");
+    match names.len().saturating_sub(most) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

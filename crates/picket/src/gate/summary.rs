@@ -22,7 +22,7 @@ pub(crate) fn append(report: &Report, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn markdown(report: &Report) -> String {
-    let mut out = format!("### picket: {}\n\n", report.headline());
+    let mut out = format!("### picket: {}\n\n", prose(&report.headline()));
     if let Some(first) = report.found.first() {
         let _ = writeln!(out, "{}\n", prose(&headline(&first.detection)));
     }

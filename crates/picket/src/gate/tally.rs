@@ -1,21 +1,31 @@
 //! What the sensor tells, counted: what descends from the command, and what else was started.
 
-use event::{Coverage, Detection, Record, State};
-use probe::home;
+use detect::baseline::Observed;
+use event::{Coverage, Detection, Record, State, Update};
 
+use super::scope::Scope;
 use super::verdict::Rules;
 
 /// So many detections are kept; the others are counted.
 const MOST: usize = 500;
+/// So many are looked at for a list of what was started.
+const MOST_STARTED: u64 = 100_000;
 
 /// What was told so far.
 pub(crate) struct Tally {
     rules: Rules,
+    scope: Scope,
     /// Detections of what descends from the command.
     pub(crate) found: Vec<Detection>,
     /// All of them, and those that fail the run.
     pub(crate) count: u64,
     pub(crate) failing: u64,
+    /// Those that were expected.
+    pub(crate) accepted: Vec<Detection>,
+    /// All of them.
+    pub(crate) accepted_count: u64,
+    /// What was started, expected or not.
+    pub(crate) started: Observed,
     /// Detections of what others started meanwhile.
     pub(crate) elsewhere: u64,
     /// The last that was said of coverage.
@@ -32,12 +42,16 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Nothing was told yet.
-    pub(crate) fn new(rules: Rules) -> Self {
+    pub(crate) fn new(rules: Rules, scope: Scope) -> Self {
         Self {
             rules,
+            scope,
             found: Vec::new(),
             count: 0,
             failing: 0,
+            accepted: Vec::new(),
+            accepted_count: 0,
+            started: Observed::default(),
             elsewhere: 0,
             coverage: None,
             complete: false,
@@ -52,12 +66,7 @@ impl Tally {
         self.complete = false;
         match record {
             Record::Detection(detection) => self.detection(*detection),
-            Record::Update(update) if update.incident.is_none() => {
-                if let Some(detection) = self.found.iter_mut().find(|d| d.id == update.id) {
-                    detection.listen = update.listen;
-                    detection.server = update.server.or(detection.server.take());
-                }
-            }
+            Record::Update(update) if update.incident.is_none() => self.update(*update),
             Record::Coverage(coverage) => {
                 self.complete = true;
                 self.blind |= coverage.state == State::None;
@@ -74,13 +83,21 @@ impl Tally {
     }
 
     fn detection(&mut self, detection: Detection) {
-        if detection.seeded || detection.severity < self.rules.shown() {
+        let expected = is_expected(&detection);
+        if detection.seeded || (detection.severity < self.rules.shown() && !expected) {
             return;
         }
-        if !is_below(&detection) {
+        if !self.scope.counts(&detection) {
             self.elsewhere += 1;
             return;
         }
+        if self.count + self.accepted_count < MOST_STARTED {
+            self.started.on(Record::Detection(Box::new(detection.clone())));
+        }
+        if expected { self.accept(detection) } else { self.find(detection) }
+    }
+
+    fn find(&mut self, detection: Detection) {
         self.count += 1;
         self.failing += u64::from(detection.severity >= self.rules.fail_on);
         if self.found.len() < MOST {
@@ -91,18 +108,41 @@ impl Tally {
             *least = detection;
         }
     }
+
+    fn accept(&mut self, detection: Detection) {
+        self.accepted_count += 1;
+        if self.accepted.len() < MOST {
+            self.accepted.push(detection);
+        }
+    }
+
+    /// More is known of a detection, and maybe it is no longer, or only now, expected.
+    fn update(&mut self, update: Update) {
+        self.started.on(Record::Update(Box::new(update.clone())));
+        let is = |d: &Detection| d.id == update.id;
+        if let Some(baseline) = &update.baseline {
+            let found = self.found.iter().position(is).map(|at| self.found.remove(at));
+            if let Some(before) = &found {
+                self.count -= 1;
+                self.failing -= u64::from(before.severity >= self.rules.fail_on);
+            }
+            let accepted = self.accepted.iter().position(is).map(|at| self.accepted.remove(at));
+            self.accepted_count -= u64::from(accepted.is_some());
+            let Some(mut known) = found.or(accepted) else { return };
+            known.baseline = Some(baseline.clone());
+            known.severity = update.severity;
+            known.reasons.clone_from(&update.reasons);
+            if is_expected(&known) { self.accept(known) } else { self.find(known) }
+        }
+        let is = |d: &&mut Detection| d.id == update.id;
+        if let Some(detection) = self.found.iter_mut().chain(&mut self.accepted).find(is) {
+            detection.listen = update.listen;
+            detection.server = update.server.or(detection.server.take());
+            detection.container = update.container.or(detection.container.take());
+        }
+    }
 }
 
-/// Whether a detection is of what this process started. The sensor itself executes nothing that is
-/// told of, so that this is the command.
-///
-/// A chain that does not reach so far up is taken for the command's if all of it is younger than this
-/// process: who hides behind many parents does not come free.
-fn is_below(detection: &Detection) -> bool {
-    let ancestry = &detection.ancestry;
-    if ancestry.iter().any(|a| home::is_self(a.pid, a.start_boot_ns, &a.comm)) {
-        return true;
-    }
-    let farthest = ancestry.last().map_or(detection.process.start_boot_ns, |a| a.start_boot_ns);
-    detection.ancestry_truncated && home::is_younger(farthest)
+fn is_expected(detection: &Detection) -> bool {
+    detection.baseline.as_ref().is_some_and(|baseline| baseline.status == "expected")
 }
