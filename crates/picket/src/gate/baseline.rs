@@ -113,8 +113,8 @@ impl Expected {
 /// Where the baseline is in the repository around, or would be here.
 fn usual(here: &Path) -> PathBuf {
     match Repository::around(here) {
-        Some(repository) => repository.root().join(USUAL),
-        None => here.join(USUAL),
+        Some(repository) if repository.root() != here => repository.root().join(USUAL),
+        _ => PathBuf::from(USUAL),
     }
 }
 

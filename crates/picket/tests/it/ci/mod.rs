@@ -1,6 +1,10 @@
 //! The gate of a pipeline: real commands under watch, and real servers that they start.
 
+mod changes;
+mod end;
 mod media;
+mod steps;
+mod terminal;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -14,6 +18,10 @@ use crate::harness::{Group, PATIENCE, free_port, kill, outside_ci, picket, trial
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = media::trials();
+    trials.extend(steps::trials());
+    trials.extend(end::trials());
+    trials.extend(changes::trials());
+    trials.extend(terminal::trials());
     trials.extend([
         trial("root::ci::the_command_runs_as_if_alone", as_if_alone),
         trial("root::ci::its_own_code_comes_first", own_code),
