@@ -220,6 +220,8 @@ impl Pipeline<'_> {
     /// Waits until it is known what the first canary proves. Says false when asked to end meanwhile.
     fn wait_for_canary(&mut self) -> Result<bool> {
         self.canary.want();
+        // It flies at once, not when something else happens.
+        self.drain()?;
         while self.coverage.is_unproved() {
             if self.wait(TICK)? {
                 return Ok(false);

@@ -57,7 +57,10 @@ impl Repository {
 }
 
 fn run_in(dir: &Path, server: &str, options: &[&str]) -> Output {
-    let mut command = picket();
+    run_as(picket(), dir, server, options)
+}
+
+fn run_as(mut command: Command, dir: &Path, server: &str, options: &[&str]) -> Output {
     command.arg("ci").args(options).args(["--", "sh", "-c", server]);
     command.current_dir(dir).output().unwrap()
 }
@@ -141,12 +144,23 @@ fn decides() {
     said(&out, 0, "passed: no web server was started\n");
     said(&out, 0, "baseline.yaml accepts 1 detection\n");
 
+    let clone = |depth: &[&str]| {
+        let dir = tempfile::tempdir().unwrap();
+        let from = format!("file://{}", repository.dir.path().display());
+        let mut git = Command::new("git");
+        git.args(["clone", "--quiet", "--branch", "change"]).args(depth).arg(&from).arg(dir.path());
+        assert!(git.status().unwrap().success());
+        dir
+    };
+    // The pipeline's variables name the branch.
+    let whole = clone(&[]);
+    let mut command = picket();
+    command.env("GITHUB_BASE_REF", "main");
+    let out = run_as(command, whole.path(), &repository.server, &[]);
+    said(&out, 0, "this change alters the baseline .picket/baseline.yaml (1 added), which accepts");
+
     // Without history nobody knows.
-    let clone = tempfile::tempdir().unwrap();
-    let from = format!("file://{}", repository.dir.path().display());
-    let mut git = Command::new("git");
-    git.args(["clone", "--quiet", "--depth", "1", "--branch", "change", &from]).arg(clone.path());
-    assert!(git.status().unwrap().success());
+    let clone = clone(&["--depth", "1"]);
     let out = run_in(clone.path(), &repository.server, &["--base", "main"]);
     said(&out, 0, "and whether this change altered it is not known\n");
     said(&out, 0, "since this is a shallow clone (fetch it whole: `fetch-depth: 0`");
