@@ -38,7 +38,9 @@ impl Log {
 
     fn take(&mut self, line: &str) {
         match Note::read(line) {
-            Some(Note::Above(above)) => self.above = above,
+            // The first one is the sensor's: it is told before anything could be quoted.
+            Some(Note::Above(above)) if self.above.is_empty() => self.above = above,
+            Some(Note::Above(_)) => {}
             Some(Note::End(end)) => self.end = Some(end),
             None if self.lines.len() < MOST_LINES => {
                 self.lines.push(line.strip_prefix("picket: ").unwrap_or(line).to_owned());

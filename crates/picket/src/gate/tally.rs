@@ -146,3 +146,78 @@ impl Tally {
 fn is_expected(detection: &Detection) -> bool {
     detection.baseline.as_ref().is_some_and(|baseline| baseline.status == "expected")
 }
+
+#[cfg(test)]
+mod tests {
+    use event::{Baseline, Process, Severity, Stamp};
+    use serde_json::json;
+
+    use super::*;
+
+    const RULES: Rules =
+        Rules { fail_on: Severity::High, show: Severity::Low, without_evidence_fails: true };
+
+    fn baseline(status: &str) -> Baseline {
+        Baseline { status: status.to_owned(), seen: 0, key: String::new() }
+    }
+
+    fn detection(id: &str, status: &str, severity: Severity) -> Record {
+        let baseline = baseline(status);
+        let recipe = json!({
+            "name": "r", "version": "1", "description": "", "category": "", "method": "",
+            "importance": "high",
+        });
+        let value = json!({
+            "id": id, "time": Stamp::default(), "host": "", "latency_us": null, "recipe": recipe,
+            "severity": severity, "reasons": [], "attack": {"version": "", "techniques": []},
+            "environment": "ci", "server": null, "process": Process::default(), "ancestry": [],
+            "launcher": {"kind": "other", "detail": ""}, "container": null, "ci": null, "listen": [],
+            "baseline": baseline, "response": null, "guidance": {"implication": "", "actions": []},
+            "seeded": false,
+        });
+        Record::Detection(Box::new(serde_json::from_value(value).unwrap()))
+    }
+
+    fn update(id: &str, status: &str, severity: Severity) -> Record {
+        Record::Update(Box::new(Update {
+            id: id.to_owned(),
+            time: Stamp::default(),
+            host: String::new(),
+            severity,
+            reasons: vec!["its image is another".to_owned()],
+            server: None,
+            listen: Vec::new(),
+            seeded: false,
+            container: None,
+            baseline: Some(baseline(status)),
+            incident: None,
+        }))
+    }
+
+    /// Everything counts.
+    fn tally() -> Tally {
+        Tally::new(RULES, Scope::Since(super::super::scope::Since::default()))
+    }
+
+    fn counts(tally: &Tally) -> (u64, u64, u64) {
+        assert_eq!(tally.count, tally.found.len() as u64);
+        assert_eq!(tally.accepted_count, tally.accepted.len() as u64);
+        (tally.count, tally.failing, tally.accepted_count)
+    }
+
+    #[test]
+    fn what_is_expected_passes_until_its_image_says_otherwise() {
+        let mut tally = tally();
+        tally.take(detection("a", "expected", Severity::Info));
+        tally.take(detection("b", "new", Severity::Low));
+        tally.take(detection("c", "new", Severity::Info));
+        assert_eq!(counts(&tally), (1, 0, 1));
+        tally.take(update("a", "new", Severity::High));
+        assert_eq!(counts(&tally), (2, 1, 0));
+        assert_eq!(tally.found[1].reasons, ["its image is another"]);
+        tally.take(update("a", "expected", Severity::Info));
+        assert_eq!(counts(&tally), (1, 0, 1));
+        tally.take(update("unknown", "new", Severity::High));
+        assert_eq!(counts(&tally), (1, 0, 1));
+    }
+}

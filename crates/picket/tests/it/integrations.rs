@@ -156,6 +156,8 @@ fn examples_are_valid() {
     let dir = tempfile::tempdir().unwrap();
     let workflow = dir.path().join(".github/workflows/test.yml");
     fs::create_dir_all(workflow.parent().unwrap()).unwrap();
+    // Only of a repository actionlint reads the actions.
+    fs::create_dir(dir.path().join(".git")).unwrap();
     // The action is where the example would find it.
     let there = format!("OWNER/picket/integrations/github@{}", "0".repeat(40));
     let text = example("GitHub Actions").replace(&there, "./integrations/github");

@@ -15,15 +15,39 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("root::ci::what_runs_on_is_named", runs_on),
         trial("root::ci::an_end_without_a_canary_is_no_evidence", no_canary),
         trial("root::ci::a_hook_that_is_gone_is_no_evidence", unhooked),
+        trial("root::ci::a_lost_window_is_no_evidence", lost),
     ]
 }
 
-/// Runs a script with the sensor's pid in `$sensor`: the other child of the command's parent.
+/// Puts the sensor's pid into `$sensor`: the other child of the command's parent.
+const FIND: &str = "for p in /proc/[0-9]*; do \
+    if grep -qs \"^PPid:.$PPID$\" $p/status && [ \"$(cat $p/comm)\" = picket ]; then \
+      sensor=${p#/proc/}; fi; done; ";
+
+/// Runs a script that knows the sensor.
 fn with_sensor(script: &str) -> Output {
-    let find = "for p in /proc/[0-9]*; do \
-                  if grep -qs \"^PPid:.$PPID$\" $p/status && [ \"$(cat $p/comm)\" = picket ]; then \
-                    sensor=${p#/proc/}; fi; done; ";
-    run(&[], &format!("{find}{script}"))
+    run(&[], &format!("{FIND}{script}"))
+}
+
+/// So many servers that the ring cannot hold them while the sensor stands still.
+fn lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, fake) = (dir.path().join("config.yaml"), dir.path().join("nginx"));
+    std::fs::write(&config, "ring_bytes: 4096\n").unwrap();
+    std::os::unix::fs::symlink("/bin/true", &fake).unwrap();
+    let script = format!(
+        "{FIND} kill -STOP $sensor; for i in $(seq 100); do {} -t $i; done; kill -CONT $sensor",
+        fake.display()
+    );
+    let out = run(&["--config", config.to_str().unwrap(), "--fail-on", "critical"], &script);
+    let text = err(&out);
+    assert_eq!(out.status.code(), Some(81), "{text}");
+    assert!(text.contains(" events were lost in the kernel"), "{text}");
+    let open = ["--config", config.to_str().unwrap(), "--without-evidence", "pass"];
+    let out = run(&[&open[..], &["--fail-on", "critical"]].concat(), &script);
+    let text = err(&out);
+    assert_eq!(out.status.code(), Some(0), "{text}");
+    assert!(text.contains("it does not fail for that, by --without-evidence pass"), "{text}");
 }
 
 fn late() {
