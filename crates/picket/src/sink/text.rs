@@ -78,12 +78,11 @@ impl Text {
         if let Some(ci) = &d.ci {
             let facts =
                 [&ci.repository, &ci.workflow, &ci.job, &ci.step, &ci.r#ref, &ci.sha, &ci.actor];
-            let facts: Vec<String> = facts.into_iter().flatten().map(|f| safe(f)).collect();
-            self.field(
-                &mut out,
-                "pipeline",
-                &format!("{}: {}", safe(&ci.provider), facts.join(", ")),
-            );
+            let mut facts: Vec<String> = facts.into_iter().flatten().map(|f| safe(f)).collect();
+            facts.extend(ci.attempt.as_ref().map(|attempt| format!("attempt {}", safe(attempt))));
+            let claimed = if ci.claimed { " (it says so itself)" } else { "" };
+            let facts = format!("{}: {}{claimed}", safe(&ci.provider), facts.join(", "));
+            self.field(&mut out, "pipeline", &facts);
         }
         let own = Ancestor { pid: p.pid, comm: p.comm.clone(), alive: true, ..Ancestor::default() };
         let chain: Vec<String> = d.ancestry.iter().rev().chain([&own]).map(link).collect();

@@ -84,7 +84,7 @@ fn hostile() {
     assert_eq!(records.last().unwrap()["type"], "coverage");
 }
 
-fn lines(path: &Path) -> Vec<Value> {
+pub(super) fn lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
