@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::cli::{CiArgs, Common, WithoutEvidence};
 use crate::config::{Config, EnvironmentSetting};
+use crate::gate::change::Change;
 use crate::gate::command::{self, Signals};
 use crate::gate::report::Report;
 use crate::gate::sensor::Sensor;
@@ -20,6 +21,7 @@ pub(crate) fn run(common: &Common, args: &CiArgs) -> Result<ExitCode> {
     // What cannot be written is said before anything runs.
     let summary = summary_file(args).map(|path| open(&path, "summary", true)).transpose()?;
     let records = args.records.as_deref().map(|path| open(path, "records", false)).transpose()?;
+    let change = Change::look(&args.command);
     let mut signals = Signals::catch()?;
     let environment = match config.environment {
         EnvironmentSetting::Auto if common.environment.is_none() => Some("ci"),
@@ -46,7 +48,8 @@ pub(crate) fn run(common: &Common, args: &CiArgs) -> Result<ExitCode> {
     sensor.pass_log_on();
     let ended = command::run(&args.command, &mut signals);
     let watched = sensor.stop()?;
-    let report = Report::new(rules, ended.code, watched);
+    let mut report = Report::new(rules, ended.code, watched);
+    report.trace(&change);
     report.print();
     if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
         annotations::print(&report);

@@ -4,6 +4,7 @@
 //! run` beside it, which gives up its privileges as always, and whose records come through a pipe.
 
 pub(crate) mod annotations;
+pub(crate) mod change;
 pub(crate) mod command;
 pub(crate) mod report;
 pub(crate) mod sensor;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use event::{Detection, Purpose, Record};
 use probe::home;
 
+use super::change::{Change, Line, Told};
 use super::sensor::Watched;
 use super::verdict::{self, Rules, Verdict};
 use crate::escape;
@@ -12,6 +13,8 @@ use crate::sink::text::{Text, called};
 
 /// So many detections are written out on stderr.
 const MOST: usize = 10;
+/// So many commits of the change are named.
+const MOST_COMMITS: usize = 5;
 
 /// What is told.
 pub(crate) struct Report {
@@ -25,6 +28,8 @@ pub(crate) struct Report {
     /// Why there is no evidence.
     pub(crate) gaps: Vec<String>,
     watched: Watched,
+    /// The change that this run is about; nothing where nothing was found.
+    change: Option<Told>,
 }
 
 /// A detection, and whether its process runs on.
@@ -32,13 +37,15 @@ pub(crate) struct Found {
     pub(crate) detection: Detection,
     /// `None` where that cannot be known.
     pub(crate) runs: Option<bool>,
+    /// The lines of the repository that led to it, the nearest first.
+    pub(crate) lines: Vec<Line>,
 }
 
 impl Found {
     fn new(detection: Detection) -> Self {
         let process = &detection.process;
         let runs = home::runs(process.pid, process.start_boot_ns);
-        Self { detection, runs }
+        Self { detection, runs, lines: Vec::new() }
     }
 
     /// What it is called.
@@ -65,12 +72,24 @@ impl Report {
             std::mem::take(&mut watched.tally.found).into_iter().map(Found::new).collect();
         found.sort_by_key(|found| std::cmp::Reverse(found.detection.severity));
         let verdict = Verdict::decide(rules, code, failing, &gaps);
-        Self { rules, verdict, found, count, failing, gaps, watched }
+        Self { rules, verdict, found, count, failing, gaps, watched, change: None }
     }
 
     /// Why the records could not be written.
     pub(crate) fn records_failed(&self) -> Option<&str> {
         self.watched.tally.records_failed.as_deref()
+    }
+
+    /// Finds the lines of the repository that led to what was found.
+    pub(crate) fn trace(&mut self, change: &Change) {
+        if self.found.is_empty() {
+            return;
+        }
+        let mut told = change.trace(self.found.iter().map(|found| &found.detection));
+        for (found, lines) in self.found.iter_mut().zip(std::mem::take(&mut told.lines)) {
+            found.lines = lines;
+        }
+        self.change = Some(told);
     }
 
     /// The verdict in a line.
@@ -120,6 +139,7 @@ impl Report {
         if !left.is_empty() {
             facts.push(("runs on", left.join(", ")));
         }
+        facts.extend(self.change.as_ref().into_iter().flat_map(change_facts));
         let unshown = self.count - self.found.len() as u64;
         if unshown > 0 {
             facts.push(("besides", format!("{} more that are not listed", detections(unshown))));
@@ -138,7 +158,12 @@ impl Report {
         let mut lines = Vec::new();
         for found in self.found.iter().take(MOST) {
             let record = Record::Detection(Box::new(found.detection.clone()));
-            lines.extend(text.record(&record).lines().map(str::to_owned));
+            let mut told = text.record(&record).trim_end().to_owned() + "\n";
+            for line in &found.lines {
+                text.field(&mut told, "source", &escape::terminal(&line.words()));
+            }
+            lines.extend(told.lines().map(str::to_owned));
+            lines.push(String::new());
         }
         lines.push(format!("picket ci: {}", self.headline()));
         let facts = self.facts();
@@ -151,6 +176,32 @@ impl Report {
         // Nowhere is left to say that stderr cannot be written to.
         let _ = io::stderr().write_all(text.as_bytes());
     }
+}
+
+/// The change, and its latest commits.
+fn change_facts(told: &Told) -> Vec<(&'static str, String)> {
+    let untraced = match told.untraced {
+        0 => None,
+        count => Some((
+            "source",
+            format!("not looked for, of {} more: no time", detections(count as u64)),
+        )),
+    };
+    let Some(range) = &told.range else {
+        let missing = told.missing.iter().map(|why| ("change", why.clone()));
+        return missing.chain(untraced).collect();
+    };
+    let commits = range.commits.iter().take(MOST_COMMITS).map(|c| {
+        let commit = format!("{} by {}, {}, \"{}\"", c.id.short(), c.author, c.date, c.subject);
+        ("commit", commit)
+    });
+    let mut facts: Vec<_> = std::iter::once(("change", range.words())).chain(commits).collect();
+    let unsaid = range.count.saturating_sub(MOST_COMMITS.min(range.commits.len()));
+    if unsaid > 0 {
+        facts.push(("commit", format!("and {unsaid} more")));
+    }
+    facts.extend(untraced);
+    facts
 }
 
 fn detections(count: u64) -> String {

@@ -203,7 +203,8 @@ impl Text {
     }
 
     /// A label and a text, wrapped and indented.
-    fn field(&self, out: &mut String, label: &str, text: &str) {
+    /// A fact with its label, in as many lines as it takes. What is hostile in it was made visible.
+    pub(crate) fn field(&self, out: &mut String, label: &str, text: &str) {
         let room = self.width.saturating_sub(LABEL + 2).max(20);
         for (i, line) in wrap(text, room).iter().enumerate() {
             let label = if i == 0 { label } else { "" };

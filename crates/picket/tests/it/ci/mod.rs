@@ -1,6 +1,7 @@
 //! The gate of a pipeline: real commands under watch, and real servers that they start.
 
 mod attribution;
+mod change;
 mod media;
 
 use std::io::{BufRead, BufReader, Write};
@@ -16,6 +17,7 @@ use crate::harness::{Group, PATIENCE, free_port, kill, outside_ci, picket, trial
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = media::trials();
     trials.extend(attribution::trials());
+    trials.extend(change::trials());
     trials.extend([
         trial("root::ci::the_command_runs_as_if_alone", as_if_alone),
         trial("root::ci::its_own_code_comes_first", own_code),
