@@ -6,11 +6,13 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::find::{self, Executed, Lines, Spot};
-use super::repository::{LONGEST, Repository, read};
+use super::repository::{Repository, read};
 use super::words::{self, Word};
 
 /// Scripts that call each other are followed as deep as this.
 const DEEPEST: usize = 3;
+/// Longer files are no scripts that somebody wrote.
+const LONGEST: u64 = 256 << 10;
 /// Files that one text may lead to.
 const MOST_CALLED: usize = 50;
 
@@ -145,7 +147,7 @@ impl<'r> Files<'r> {
         });
         for word in words.take(MOST_CALLED) {
             let here = Spot { line: word.line, column: word.column };
-            for other in self.named(&word.text) {
+            for other in self.named(word.bare()) {
                 if way.contains(&other) {
                     continue;
                 }

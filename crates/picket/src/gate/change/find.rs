@@ -4,6 +4,9 @@ use std::ops::RangeInclusive;
 
 use super::words::Word;
 
+/// Words of one command that are looked at.
+const MOST_WORDS: usize = 300;
+
 /// Where something stands in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Spot {
@@ -30,7 +33,7 @@ pub(super) fn command(
 ) -> Option<Spot> {
     let mut best: Option<(usize, Spot)> = None;
     for words in commands {
-        for (start, word) in words.iter().enumerate() {
+        for (start, word) in words.iter().enumerate().take(MOST_WORDS) {
             if !among.is_empty() && !among.iter().any(|lines| lines.contains(&word.line)) {
                 continue;
             }
@@ -49,12 +52,12 @@ fn score(words: &[Word], executed: &Executed) -> Option<usize> {
     let (program, given) = executed.args.split_first()?;
     let mut score = match first.is_open() {
         true => 0,
-        false if base(&first.text) == base(program) => 2,
+        false if base(first.bare()) == base(program) => 2,
         false => return None,
     };
     let mut open = first.is_open();
     let mut given = given.iter();
-    let mut rest = rest.iter();
+    let mut rest = rest.iter().take(MOST_WORDS);
     while let Some(word) = rest.next() {
         if let Some(to) = redirection(&word.text) {
             if to.is_empty() {
@@ -66,7 +69,7 @@ fn score(words: &[Word], executed: &Executed) -> Option<usize> {
             open = true;
             continue;
         }
-        match given.by_ref().find(|arg| **arg == word.text) {
+        match given.by_ref().find(|arg| is(arg, &word.text)) {
             Some(_) => score += 1,
             None if executed.cut => break,
             None => return None,
@@ -76,6 +79,12 @@ fn score(words: &[Word], executed: &Executed) -> Option<usize> {
     let whole = given.next().is_none() || open || executed.cut;
     // Variables alone say nothing.
     (whole && score >= 2).then_some(score * 2 + usize::from(!open))
+}
+
+/// Whether a word was executed as it stands there. Secrets were masked in what was executed.
+fn is(arg: &str, word: &str) -> bool {
+    arg == word
+        || arg.split_once(detect::mask::MASK).is_some_and(|(start, _)| word.starts_with(start))
 }
 
 /// Where a redirection leads to; nothing, if that is the next word.
@@ -170,6 +179,9 @@ mod tests {
         assert_eq!(at("a b > /dev/null 2> x c", "a b c"), Some((1, 1)));
         let cut = Executed { args: args("a b"), cut: true };
         assert!(command(&commands("a b c d"), &cut, &[]).is_some());
+        assert_eq!(at("a --token=s3cret b", "a --token=*** b"), Some((1, 1)));
+        assert_eq!(at("a --other=s3cret b", "a --token=*** b"), None);
+        assert_eq!(at("\t-@a b", "a b"), Some((1, 2)));
         assert_eq!(at("exec \"$@\"", "nginx -c x"), None);
         assert_eq!(at("  run: make serve\n", "make serve"), Some((1, 8)));
         let lines =

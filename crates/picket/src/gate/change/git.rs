@@ -6,12 +6,11 @@
 //! repository's owner, who could have run it as well.
 
 use std::fs;
-use std::io::Read;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -53,26 +52,35 @@ impl Git {
             false => None,
         };
         let objects = repository.objects();
-        let git = Self { program, dir: own_dir()?, objects, owner, deadline };
+        let dir = own_dir().map_err(|error| {
+            format!("cannot make a directory in {}: {error}", std::env::temp_dir().display())
+        })?;
+        let git = Self { program, dir, objects, owner, deadline };
         git.fill(repository, head).map_err(|error| {
             format!("cannot prepare a directory for git, {}: {error}", git.dir.display())
         })?;
         Ok(git)
     }
 
-    fn fill(&self, repository: &Repository, head: &Id) -> std::io::Result<()> {
+    fn fill(&self, repository: &Repository, head: &Id) -> io::Result<()> {
+        open_to_all(&self.dir, 0o755)?;
         fs::create_dir(self.dir.join("refs"))?;
-        fs::write(self.dir.join("HEAD"), "ref: refs/heads/none\n")?;
+        open_to_all(&self.dir.join("refs"), 0o755)?;
         let format = match head.is_sha256() {
             true => "1\n[extensions]\nobjectFormat = sha256\n",
             false => "0\n",
         };
         let config = format!("[core]\nbare = true\nrepositoryFormatVersion = {format}");
-        fs::write(self.dir.join("config"), config)?;
-        let shallow: String =
-            repository.shallow().iter().map(|id| format!("{}\n", id.as_str())).collect();
+        let shallow = repository.shallow();
+        let shallow: String = shallow.iter().map(|id| format!("{}\n", id.as_str())).collect();
+        let mut files = vec![("HEAD", "ref: refs/heads/none\n"), ("config", &config)];
         if !shallow.is_empty() {
-            fs::write(self.dir.join("shallow"), shallow)?;
+            files.push(("shallow", &shallow));
+        }
+        for (name, text) in files {
+            let path = self.dir.join(name);
+            fs::write(&path, text)?;
+            open_to_all(&path, 0o644)?;
         }
         Ok(())
     }
@@ -162,19 +170,22 @@ impl Drop for Git {
 }
 
 /// A directory that nobody else can have made.
-fn own_dir() -> Result<PathBuf, String> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
+fn own_dir() -> io::Result<PathBuf> {
     let base = std::env::temp_dir();
-    for _ in 0..100 {
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    for count in 0..100 {
         let dir = base.join(format!("picket-git-{}-{count}", std::process::id()));
-        match fs::DirBuilder::new().mode(0o755).create(&dir) {
+        match fs::create_dir(&dir) {
             Ok(()) => return Ok(dir),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(format!("cannot make {}: {error}", dir.display())),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
         }
     }
-    Err(format!("cannot make a directory in {}", base.display()))
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Whoever git runs as reads it; there is nothing secret in it.
+fn open_to_all(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 /// Keeps it from filling memory, and from writing any file.

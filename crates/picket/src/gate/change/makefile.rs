@@ -32,7 +32,8 @@ pub(super) fn lines(text: &str, targets: &[String]) -> Vec<Lines> {
         }
         for rule in rules.iter().filter(|rule| rule.targets.iter().any(|t| matches(t, &target))) {
             found.push(rule.lines.clone());
-            wanted.extend(rule.needs.iter().cloned());
+            let room = MOST.saturating_sub(wanted.len());
+            wanted.extend(rule.needs.iter().take(room).cloned());
         }
         seen.push(target);
     }

@@ -54,6 +54,8 @@ pub(crate) struct Line {
     pub(crate) column: Option<u32>,
     /// What happens there, in words.
     pub(crate) why: String,
+    /// Words of the command stand there, and nobody says that it was run from there.
+    pub(crate) hint: bool,
     /// Where it comes from.
     pub(crate) origin: Origin,
 }
@@ -153,7 +155,7 @@ impl Change {
                 workflow: self.variables.get(WORKFLOW),
                 changed: &changed,
             };
-            let traces = trace::trace(detection, &mut ground);
+            let traces = trace::trace(&detection.process, &detection.ancestry, &mut ground);
             let line = |trace| line(repository, &asked, &mut files, trace);
             lines.push(traces.into_iter().filter_map(line).collect());
         }
@@ -202,7 +204,7 @@ fn line(
     };
     let line = trace.spot.map(|spot| spot.line);
     let column = trace.spot.map(|spot| spot.column);
-    Some(Line { file, line, column, why: trace.why, origin })
+    Some(Line { file, line, column, why: trace.why, hint: trace.hint, origin })
 }
 
 /// Where a place comes from. What was checked out may have been changed since: then the same line is

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::examine::file;
 
 /// Files longer than this are not read.
-pub(super) const LONGEST: u64 = 1 << 20;
+const LONGEST: u64 = 1 << 20;
 /// Names in one file.
 const LONGEST_REFS: u64 = 16 << 20;
 

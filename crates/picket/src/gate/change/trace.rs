@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use event::{Ancestor, Detection};
+use event::{Ancestor, Process};
 use probe::home;
 
 use super::files::Files;
@@ -27,6 +27,8 @@ pub(super) struct Trace {
     /// Without one, the file as a whole.
     pub(super) spot: Option<Spot>,
     pub(super) why: String,
+    /// Nobody says that it was started from there; words of it are.
+    pub(super) hint: bool,
 }
 
 /// Where things are.
@@ -53,13 +55,17 @@ struct Tracer<'a, 'r> {
 }
 
 /// The lines that led to a detection, the nearest first.
-pub(super) fn trace<'a, 'r>(d: &Detection, ground: &'a mut Ground<'a, 'r>) -> Vec<Trace> {
-    let cwd = d.process.cwd.as_deref().map_or(ground.dir, Path::new);
+pub(super) fn trace<'a, 'r>(
+    process: &Process,
+    ancestry: &[Ancestor],
+    ground: &'a mut Ground<'a, 'r>,
+) -> Vec<Trace> {
+    let cwd = process.cwd.as_deref().map_or(ground.dir, Path::new);
     ground.files.begin_at(&[cwd, ground.dir]);
-    let server = of_process(d);
+    let server = of_process(process);
     let child = server.clone();
     let mut tracer = Tracer { ground, server, child, unplaced: Vec::new(), found: Vec::new() };
-    for parent in d.ancestry.iter().take(MOST_PARENTS) {
+    for parent in ancestry.iter().take(MOST_PARENTS) {
         if home::is_self(parent.pid, parent.start_boot_ns, &parent.comm) {
             // What it was itself given to run.
             tracer.text(tracer.ground.given);
@@ -72,14 +78,13 @@ pub(super) fn trace<'a, 'r>(d: &Detection, ground: &'a mut Ground<'a, 'r>) -> Ve
     if tracer.found.is_empty() {
         tracer.changed_files();
     }
-    tracer.own_file(d);
+    tracer.own_file(process);
     tracer.found.truncate(MOST);
     tracer.found
 }
 
 /// What was executed, in every way that a line could have said it.
-fn of_process(d: &Detection) -> Vec<Executed> {
-    let p = &d.process;
+fn of_process(p: &Process) -> Vec<Executed> {
     let cut = p.args_truncated;
     let mut all = variants(&p.args, cut);
     for program in [&p.invoked_as, &p.exe.path] {
@@ -137,8 +142,13 @@ impl Tracer<'_, '_> {
 
     fn add(&mut self, path: &Path, spot: Option<Spot>, why: String) {
         if !self.found.iter().any(|known| known.path == path && known.spot == spot) {
-            self.found.push(Trace { path: path.to_owned(), spot, why });
+            self.found.push(Trace { path: path.to_owned(), spot, why, hint: false });
         }
+    }
+
+    fn add_hint(&mut self, path: &Path, spot: Spot, why: String) {
+        let (path, spot) = (path.to_owned(), Some(spot));
+        self.found.push(Trace { path, spot, why, hint: true });
     }
 
     /// Adds the way from a file to the one in which it stands.
@@ -209,7 +219,7 @@ impl Tracer<'_, '_> {
         for path in changed.iter().filter(is_test) {
             if let Some(spot) = self.mention(path) {
                 let why = format!("names {}; tests were running", in_words(&self.child));
-                self.add(path, Some(spot), why);
+                self.add_hint(path, spot, why);
                 return;
             }
         }
@@ -277,7 +287,11 @@ impl Tracer<'_, '_> {
     /// Workflows, Dockerfiles and the like: what a runner or an engine was given.
     fn definitions(&mut self) {
         let files = definitions::of(self.ground.root, self.ground.workflow);
-        for any in std::mem::take(&mut self.unplaced) {
+        for mut any in std::mem::take(&mut self.unplaced) {
+            // A bare name is in too many lines.
+            any.retain(|executed| {
+                executed.args.len() > 1 || executed.args.iter().any(|a| a.contains('/'))
+            });
             let why = format!("runs {}", in_words(&any));
             let places = files
                 .iter()
@@ -306,16 +320,16 @@ impl Tracer<'_, '_> {
                 self.server.iter().find_map(|executed| find::mention(&text, &executed.args));
             if let Some(spot) = spots {
                 let why = format!("names {}; its parents do not tell", in_words(&self.server));
-                self.add(path, Some(spot), why);
+                self.add_hint(path, spot, why);
                 return;
             }
         }
     }
 
     /// The program itself, where the repository brings it.
-    fn own_file(&mut self, d: &Detection) {
-        let script = d.process.target.as_ref().map(|target| target.path.as_str());
-        let exe = Some(d.process.exe.path.as_str()).filter(|_| !d.process.exe.memfd);
+    fn own_file(&mut self, process: &Process) {
+        let script = process.target.as_ref().map(|target| target.path.as_str());
+        let exe = Some(process.exe.path.as_str()).filter(|_| !process.exe.memfd);
         for name in script.into_iter().chain(exe) {
             for path in self.ground.files.below(name) {
                 self.add(&path, None, "is what runs".to_owned());

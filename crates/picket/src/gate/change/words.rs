@@ -8,6 +8,8 @@
 const DEEPEST: usize = 3;
 /// A string that goes on for longer is taken for an apostrophe.
 const LONGEST_STRING: usize = 8192;
+/// So is the name of a variable.
+const LONGEST_NAME: usize = 100;
 
 /// A word, and where it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,11 @@ pub(super) struct Word {
 }
 
 impl Word {
+    /// Without what make takes off a command before it runs it.
+    pub(super) fn bare(&self) -> &str {
+        self.text.trim_start_matches(['@', '-', '+'])
+    }
+
     /// What it stands for is known only when it runs.
     pub(super) fn is_open(&self) -> bool {
         self.text.contains(['$', '*', '`']) || self.text.contains("{{")
@@ -123,7 +130,7 @@ fn scan(text: &str, start: (u32, u32), depth: usize, all: &mut Vec<Vec<Word>>) {
             },
             // `${{ … }}` of workflows is one word, whatever is in it.
             '$' if next == Some('{') => {
-                let end = chars[at..].iter().take(LONGEST_STRING).position(|c| *c == '}');
+                let end = chars[at..].iter().take(LONGEST_NAME).position(|c| *c == '}');
                 let mut end = at + end.unwrap_or(1);
                 while chars.get(end + 1) == Some(&'}') {
                     end += 1;

@@ -15,6 +15,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("root::ci::a_server_belongs_to_the_step_that_started_it", steps),
         trial("root::ci::without_an_environment_its_parents_tell", parents),
         trial("root::ci::who_lies_about_the_pipeline_is_not_believed", lies),
+        trial("root::ci::what_sudo_takes_away_is_looked_for_above_it", sudo),
         trial("root::ci::no_environment_is_read_outside_of_pipelines", elsewhere),
     ]
 }
@@ -232,6 +233,26 @@ fn lies() {
         assert!(!text.contains(SECRET.1), "a secret got out: {}", file.display());
     }
     assert!(!text.contains(SECRET.1));
+}
+
+/// As `sudo picket ci` is called: neither picket nor the command has the step's variables.
+fn sudo() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = dir.path().join("records");
+    let port = free_port();
+    let wait = until_it_listens(port);
+    let command = format!("{} >/dev/null 2>&1 & {wait}; kill $!; exit 0", server(port));
+    let script =
+        "env -i PATH=\"$PATH\" SUDO_UID=1000 \"$0\" ci --records \"$1\" -- sh -c \"$2\"; exit $?";
+    let mut shell = step(script, &[("GITHUB_ACTIONS", "true"), ("GITHUB_SHA", "abc")], ("", ""));
+    shell.args([env!("CARGO_BIN_EXE_picket"), records.to_str().unwrap(), &command]);
+    assert_eq!(shell.status().unwrap().code(), Some(80));
+    let lines = super::media::lines(&records);
+    let found = lines.iter().find(|r| is_server(r, port)).unwrap();
+    let ci = &found["ci"];
+    assert_eq!((ci["provider"].as_str(), ci["sha"].as_str()), (Some("github"), Some("abc")));
+    assert_eq!(ci["claimed"], false, "{found}");
+    assert_eq!(found["launcher"]["kind"], "ci-step", "{found}");
 }
 
 fn elsewhere() {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::*;
+use super::super::*;
 
 /// `main` goes on after `work` has left it, and `merge` joins them as GitHub does for pull requests.
 struct Repo(TempDir);
