@@ -74,6 +74,9 @@ impl<'r> Files<'r> {
 
     /// The text of a file.
     pub(super) fn text(&mut self, path: &Path) -> Option<Rc<str>> {
+        if Instant::now() >= self.deadline {
+            return None;
+        }
         if let Some(known) = self.texts.get(path) {
             return known.clone();
         }
@@ -85,13 +88,10 @@ impl<'r> Files<'r> {
 
     /// The commands in the text of a file.
     fn commands(&mut self, path: &Path) -> Option<Rc<[Vec<Word>]>> {
-        if Instant::now() >= self.deadline {
-            return None;
-        }
+        let text = self.text(path)?;
         if let Some(known) = self.commands.get(path) {
             return Some(Rc::clone(known));
         }
-        let text = self.text(path)?;
         let commands: Rc<[Vec<Word>]> = Rc::from(words::commands(&text));
         self.commands.insert(path.to_owned(), Rc::clone(&commands));
         Some(commands)

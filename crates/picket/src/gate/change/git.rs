@@ -29,6 +29,9 @@ const STEP: Duration = Duration::from_millis(1);
 /// Directories where it is looked for. What else the search path names, the run may have chosen.
 const PLACES: [&str; 4] = ["/usr/bin", "/usr/local/bin", "/bin", "/opt/homebrew/bin"];
 
+/// What is answered when the deadline has passed.
+pub(super) const LATE: &str = "there was no time left to ask git";
+
 /// Git, ready to be asked.
 pub(super) struct Git {
     program: PathBuf,
@@ -88,7 +91,7 @@ impl Git {
     /// Asks. An error is what git said of it.
     pub(super) fn ask(&self, arguments: &[&str]) -> Result<Vec<u8>, String> {
         if Instant::now() >= self.deadline {
-            return Err("there was no time left to ask git".to_owned());
+            return Err(LATE.to_owned());
         }
         let mut child =
             self.command(arguments).spawn().map_err(|e| format!("cannot run git: {e}"))?;
@@ -99,7 +102,7 @@ impl Git {
             match child.try_wait() {
                 Ok(Some(status)) => break Ok(status),
                 Ok(None) if Instant::now() < self.deadline => std::thread::sleep(STEP),
-                Ok(None) => break Err("git took too long".to_owned()),
+                Ok(None) => break Err(LATE.to_owned()),
                 Err(error) => break Err(format!("cannot wait for git: {error}")),
             }
         };

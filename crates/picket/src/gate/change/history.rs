@@ -2,7 +2,7 @@
 
 use event::Stamp;
 
-use super::git::Git;
+use super::git::{Git, LATE};
 use super::range::Range;
 use super::repository::Id;
 
@@ -148,7 +148,7 @@ fn placed(range: &Range, commit: Commit) -> Origin {
 }
 
 fn missing(why: &str) -> String {
-    format!("history is missing: {why}")
+    if why == LATE { why.to_owned() } else { format!("history is missing: {why}") }
 }
 
 /// The commit of a line, and whether it is one that was left out.

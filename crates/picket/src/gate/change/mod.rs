@@ -27,7 +27,7 @@ use event::Detection;
 
 use crate::ci::{self, Names, Variables};
 use files::Files;
-use git::Git;
+use git::{Git, LATE};
 pub(crate) use history::Origin;
 use range::Candidate;
 pub(crate) use range::Range;
@@ -105,8 +105,7 @@ pub(crate) struct Told {
 }
 
 impl Change {
-    /// Looks at what is checked out here.
-    /// `given` is the command that picket was given to run.
+    /// Looks at what is checked out here; `given` is the command that picket was given to run.
     pub(crate) fn look(given: &[OsString]) -> Self {
         let given: Vec<_> = given.iter().map(|word| word.to_string_lossy()).collect();
         let variables = ci::surroundings(&names());
@@ -126,12 +125,19 @@ impl Change {
         &self,
         detections: impl ExactSizeIterator<Item = &'d Detection>,
     ) -> Told {
+        self.trace_until(Instant::now() + PATIENCE, detections)
+    }
+
+    fn trace_until<'d>(
+        &self,
+        deadline: Instant,
+        detections: impl ExactSizeIterator<Item = &'d Detection>,
+    ) -> Told {
         let count = detections.len();
         let Some(repository) = &self.repository else {
             let missing = format!("not known: {} is in no git repository", self.dir.display());
             return Told { missing: Some(missing), ..Told::default() };
         };
-        let deadline = Instant::now() + PATIENCE;
         let asked = match &self.head {
             Some(head) => Git::prepare(repository, head, deadline).map(|git| {
                 let range = Range::find(&git, repository, &self.candidates, head.clone());
@@ -212,11 +218,13 @@ fn line(
 fn origin(git: &Git, range: &Range, files: &mut Files<'_>, trace: &Trace, file: &str) -> Origin {
     let Some(spot) = trace.spot else { return history::of_file(git, range, file) };
     let object = format!("{}:{file}", range.head.as_str());
-    let Ok(committed) = git.ask(&["cat-file", "blob", &object]) else {
-        return Origin::unknown(history::NOT_COMMITTED);
+    let committed = match git.ask(&["cat-file", "blob", &object]) {
+        Ok(committed) => committed,
+        Err(why) if why == LATE => return Origin::unknown(why),
+        Err(_) => return Origin::unknown(history::NOT_COMMITTED),
     };
     let committed = String::from_utf8_lossy(&committed);
-    let here = files.text(&trace.path).unwrap_or_default();
+    let Some(here) = files.text(&trace.path) else { return Origin::unknown(LATE) };
     if *here == *committed {
         return history::of_line(git, range, file, spot.line);
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::git::Git;
+use super::git::{Git, LATE};
 use super::history::{self, Commit};
 use super::repository::{Id, Repository, read};
 use crate::ci::Variables;
@@ -105,6 +105,10 @@ impl Range {
                     range.since = format!("{}, {}", base.short(), candidate.what);
                     range.base = Some(base);
                     break;
+                }
+                Err(why) if why == LATE => {
+                    range.missing = Some(why);
+                    return range;
                 }
                 Err(_) => unreachable = unreachable.or(Some(candidate.what.clone())),
             }

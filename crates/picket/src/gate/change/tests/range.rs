@@ -62,7 +62,8 @@ fn told(dir: &Path, variables: &[(&str, &str)]) -> Told {
     let entries: String =
         variables.iter().map(|(name, value)| format!("{name}={value}\0")).collect();
     let variables = Variables::of_bytes(entries.as_bytes(), &names());
-    Change::of(PathBuf::from(dir), String::new(), variables).trace(std::iter::empty())
+    let change = Change::of(PathBuf::from(dir), String::new(), variables);
+    change.trace_until(Instant::now() + Duration::from_secs(60), std::iter::empty())
 }
 
 fn range(dir: &Path, variables: &[(&str, &str)]) -> Range {
@@ -187,4 +188,13 @@ fn work_trees_and_other_hashes_are_repositories_as_well() {
         (subjects(&range), range.words().as_str()),
         (vec!["only"], "1 commit since the beginning")
     );
+}
+
+#[test]
+fn what_takes_too_long_is_not_waited_for() {
+    let repo = Repo::new();
+    let change = Change::of(repo.0.path().to_owned(), String::new(), Variables::default());
+    let told = change.trace_until(Instant::now(), std::iter::empty());
+    let words = told.range.unwrap().words();
+    assert!(words.contains("there was no time left to ask git"), "{words}");
 }
