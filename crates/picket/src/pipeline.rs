@@ -134,7 +134,8 @@ pub(crate) fn run(
     // All is open. What follows, and every thread, does without privileges.
     privilege::give_up_loudly(config, canary.program())?;
     let sink = Sink::start(out, plan.style)?;
-    let queue = Queue::new(Examiner::start(Arc::clone(engine.catalogue()))?);
+    let examiner = Examiner::start(Arc::clone(engine.catalogue()), engine.environment())?;
+    let queue = Queue::new(examiner);
     let keeper = store.map(Keeper::start).transpose()?;
     let mut pipeline = Pipeline {
         probe: &probe,

@@ -73,8 +73,8 @@ pub(crate) struct ExpectedArgs {
     /// where this change left the base branch, if git knows that]
     #[arg(long, value_name = "FILE")]
     pub(crate) base_baseline: Option<PathBuf>,
-    /// The base branch, or any revision of it [default: as the pipeline's variables say]
-    #[arg(long, value_name = "REVISION")]
+    /// The base branch, or a commit of it [default: as the pipeline's variables say]
+    #[arg(long, value_name = "BRANCH")]
     pub(crate) base: Option<String>,
 }
 

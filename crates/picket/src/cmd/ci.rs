@@ -11,6 +11,7 @@ use anyhow::Result;
 use crate::cli::{CiArgs, CiStep, Common, VerdictArgs, WithoutEvidence};
 use crate::config::Config;
 use crate::gate::baseline::Expected;
+use crate::gate::change::Change;
 use crate::gate::command::{self, Signals};
 use crate::gate::launch::Launch;
 use crate::gate::report::Report;
@@ -33,6 +34,7 @@ fn run_command(common: &Common, args: &CiArgs) -> Result<ExitCode> {
     let mut outputs = Outputs::open(&args.verdict)?;
     let expected = Expected::find(&config, &args.expected)?;
     let rules = rules(&config, &args.verdict);
+    let change = Change::look(&args.command);
     let mut signals = Signals::catch()?;
     let launch = Launch {
         common,
@@ -56,7 +58,9 @@ fn run_command(common: &Common, args: &CiArgs) -> Result<ExitCode> {
     sensor.pass_log_on();
     let ended = command::run(&args.command, &mut signals);
     let watched = sensor.stop()?;
-    Ok(outputs.tell(Report::new(rules, ended.code, watched, expected)))
+    let mut report = Report::new(rules, ended.code, watched, expected);
+    report.trace(&change);
+    Ok(outputs.tell(report))
 }
 
 fn rules(config: &Config, args: &VerdictArgs) -> Rules {

@@ -8,26 +8,13 @@ use detect::baseline::{Accepted, Change, Expectations, diff};
 use event::Detection;
 use serde::{Deserialize, Serialize};
 
-use super::git::Repository;
+use super::change;
 use crate::cli::ExpectedArgs;
 use crate::config::Config;
 use crate::expected;
 
 /// The usual place, in the repository.
 const USUAL: &str = ".picket/baseline.yaml";
-
-/// Where pipelines say which branch a change is for: the variable, and what to put before its value.
-const BASES: [(&str, &str); 9] = [
-    ("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
-    ("GITHUB_BASE_REF", "origin/"),
-    ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "origin/"),
-    ("CHANGE_TARGET", "origin/"),
-    ("SYSTEM_PULLREQUEST_TARGETBRANCH", "origin/"),
-    ("BUILDKITE_PULL_REQUEST_BASE_BRANCH", "origin/"),
-    ("BITBUCKET_PR_DESTINATION_BRANCH", "origin/"),
-    ("DRONE_TARGET_BRANCH", "origin/"),
-    ("CI_COMMIT_TARGET_BRANCH", "origin/"),
-];
 
 /// What is expected.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -72,13 +59,12 @@ impl Expected {
         let mut found = Self { file: file.clone(), ..Self::default() };
         if let Some(file) = &file {
             let accepted = read(file)?;
-            let told = args.base.as_deref();
-            match Origin::of(file, &here, told).and_then(|origin| origin.compare(&accepted)) {
-                Ok((base, alteration)) => {
-                    found.base = base.map(|text| Base { text, started: false });
+            match compare(file, &accepted, args.base.as_deref()) {
+                Ok((text, alteration)) => {
+                    found.base = Some(Base { text, started: false });
                     found.alteration = alteration;
                 }
-                Err(why) => found.alteration = Alteration::Unknown(format!("{why:#}")),
+                Err(why) => found.alteration = Alteration::Unknown(why),
             }
         }
         if let Some(file) = &args.base_baseline {
@@ -112,8 +98,8 @@ impl Expected {
 
 /// Where the baseline is in the repository around, or would be here.
 fn usual(here: &Path) -> PathBuf {
-    match Repository::around(here) {
-        Some(repository) if repository.root() != here => repository.root().join(USUAL),
+    match here.ancestors().find(|dir| dir.join(".git").exists()) {
+        Some(root) if root != here => root.join(USUAL),
         _ => PathBuf::from(USUAL),
     }
 }
@@ -126,45 +112,25 @@ fn read(path: &Path) -> Result<Accepted> {
     })
 }
 
-/// Where a baseline comes from.
-struct Origin {
-    repository: Repository,
-    /// Its path in there.
-    path: String,
-    /// Where this change left the base branch.
-    base: String,
-    /// There is no change: that is where we are.
-    is_here: bool,
-}
-
-impl Origin {
-    fn of(file: &Path, here: &Path, told: Option<&str>) -> Result<Self> {
-        let file = here.join(file).canonicalize().context("cannot tell where it is")?;
-        let repository =
-            file.parent().and_then(Repository::around).context("it is in no git repository")?;
-        let path = file.strip_prefix(repository.root()).context("it is outside")?;
-        let path = path.to_str().context("its name is no UTF-8")?.to_owned();
-        let head = repository.commit("HEAD").context("there is no commit")?;
-        let base = base(&repository, &head, told)?;
-        Ok(Self { is_here: base == head, repository, path, base })
-    }
-
-    /// What the base branch has, if that is another, and how this one differs.
-    fn compare(&self, own: &Accepted) -> Result<(Option<String>, Alteration)> {
-        let text = self.repository.file(&self.base, &self.path)?;
-        let is_new = text.is_none();
-        let text = text.unwrap_or_else(|| Accepted::default().to_yaml());
-        let theirs = Accepted::parse("that of the base branch", &text).map_err(|errors| {
-            let error = errors.first().map(ToString::to_string).unwrap_or_default();
-            anyhow::anyhow!("it cannot be read there: {error}")
-        })?;
-        let changes = diff(&theirs, own);
-        let alteration = match changes.is_empty() {
-            true => Alteration::None,
-            false => Alteration::Some(words(&changes, is_new)),
-        };
-        Ok(((!self.is_here).then_some(text), alteration))
-    }
+/// What the base branch has, and how this one differs. An error says why that is not known.
+fn compare(
+    file: &Path,
+    own: &Accepted,
+    told: Option<&str>,
+) -> Result<(String, Alteration), String> {
+    let text = change::before(file, told)?;
+    let is_new = text.is_none();
+    let text = text.unwrap_or_else(|| Accepted::default().to_yaml());
+    let theirs = Accepted::parse("that of the base branch", &text).map_err(|errors| {
+        let error = errors.first().map(ToString::to_string).unwrap_or_default();
+        format!("it cannot be read there: {error}")
+    })?;
+    let changes = diff(&theirs, own);
+    let alteration = match changes.is_empty() {
+        true => Alteration::None,
+        false => Alteration::Some(words(&changes, is_new)),
+    };
+    Ok((text, alteration))
 }
 
 /// The changes in words.
@@ -178,30 +144,4 @@ fn words(changes: &[Change<'_>], is_new: bool) -> String {
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let counts: Vec<String> = counts.map(|(count, what)| format!("{count} {what}")).collect();
     format!("{}{}", if is_new { "it is new, " } else { "" }, counts.join(", "))
-}
-
-/// Where a change left the base branch.
-fn base(repository: &Repository, head: &str, told: Option<&str>) -> Result<String> {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    // GitHub tests the merge of a change into its base: the first parent is the base.
-    let is_merge = || {
-        let of_pull = set("GITHUB_REF").is_some_and(|name| name.starts_with("refs/pull/"));
-        of_pull && set("GITHUB_SHA").is_some_and(|sha| sha == head)
-    };
-    if told.is_none() && is_merge() && repository.commit("HEAD^2").is_ok() {
-        return repository.commit("HEAD^1");
-    }
-    let said = BASES.iter().find_map(|(name, before)| {
-        let value = set(name)?;
-        Some(format!("{before}{}", value.strip_prefix("refs/heads/").unwrap_or(&value)))
-    });
-    let name = told.map(str::to_owned).or(said).unwrap_or_else(|| "origin/HEAD".to_owned());
-    let common = repository.commit(&name).and_then(|base| repository.merge_base(&base, head));
-    common.with_context(|| match repository.is_shallow() {
-        true => format!(
-            "the history up to {name} is not there, since this is a shallow clone (fetch it whole: \
-             `fetch-depth: 0`, `GIT_DEPTH: 0`)"
-        ),
-        false => format!("there is no {name} (name the base branch with --base)"),
-    })
 }

@@ -7,8 +7,8 @@
 pub(crate) mod annotations;
 pub(crate) mod background;
 pub(crate) mod baseline;
+pub(crate) mod change;
 pub(crate) mod command;
-mod git;
 pub(crate) mod launch;
 pub(crate) mod note;
 mod process;

@@ -7,6 +7,7 @@ use event::{Detection, Purpose, Record};
 use probe::home;
 
 use super::baseline::{Alteration, Expected};
+use super::change::{Change, Line, Told};
 use super::sensor::Watched;
 use super::verdict::{self, Rules, Verdict};
 use crate::escape;
@@ -16,6 +17,8 @@ use crate::sink::text::{Text, called};
 const MOST: usize = 10;
 /// So many names are listed.
 const MOST_NAMES: usize = 5;
+/// So many commits of the change are named.
+const MOST_COMMITS: usize = 5;
 
 /// What is told.
 pub(crate) struct Report {
@@ -33,6 +36,8 @@ pub(crate) struct Report {
     /// What the base branch knows nothing of: what fails the run, and how much of what is accepted.
     new: Vec<String>,
     newly_accepted: usize,
+    /// The change that this run is about; nothing where nothing was found.
+    change: Option<Told>,
 }
 
 /// A detection, and whether its process runs on.
@@ -40,13 +45,15 @@ pub(crate) struct Found {
     pub(crate) detection: Detection,
     /// `None` where that cannot be known.
     pub(crate) runs: Option<bool>,
+    /// The lines of the repository that led to it, the nearest first.
+    pub(crate) lines: Vec<Line>,
 }
 
 impl Found {
     fn new(detection: Detection) -> Self {
         let process = &detection.process;
         let runs = home::runs(process.pid, process.start_boot_ns);
-        Self { detection, runs }
+        Self { detection, runs, lines: Vec::new() }
     }
 
     /// What it is called.
@@ -84,7 +91,19 @@ impl Report {
             }
         }
         let newly_accepted = expected.new_to_base(watched.tally.accepted.iter()).len();
-        Self { rules, verdict, found, count, failing, gaps, watched, expected, new, newly_accepted }
+        Self {
+            rules,
+            verdict,
+            found,
+            count,
+            failing,
+            gaps,
+            watched,
+            expected,
+            new,
+            newly_accepted,
+            change: None,
+        }
     }
 
     /// Why the records could not be written.
@@ -95,6 +114,18 @@ impl Report {
     /// What was started, expected or not.
     pub(crate) fn take_started(&mut self) -> Observed {
         std::mem::take(&mut self.watched.tally.started)
+    }
+
+    /// Finds the lines of the repository that led to what was found.
+    pub(crate) fn trace(&mut self, change: &Change) {
+        if self.found.is_empty() {
+            return;
+        }
+        let mut told = change.trace(self.found.iter().map(|found| &found.detection));
+        for (found, lines) in self.found.iter_mut().zip(std::mem::take(&mut told.lines)) {
+            found.lines = lines;
+        }
+        self.change = Some(told);
     }
 
     /// The verdict in a line. Names in it are chosen by whom picket is to find.
@@ -177,6 +208,7 @@ impl Report {
         if !left.is_empty() {
             facts.push(("runs on", left.join(", ")));
         }
+        facts.extend(self.change.as_ref().into_iter().flat_map(change_facts));
         if let Some(end) = &self.watched.end {
             let servers: Vec<u32> = self.found.iter().map(|f| f.detection.process.pid).collect();
             let others = end.left.iter().filter(|left| !servers.contains(&left.pid));
@@ -185,8 +217,7 @@ impl Report {
             let count = others.len() + end.more;
             if count > 0 {
                 let what = if count == 1 { "other process runs" } else { "other processes run" };
-                facts
-                    .push(("besides", format!("{count} {what} on: {}", some(&others, MOST_NAMES))));
+                facts.push(("others", format!("{count} {what} on: {}", some(&others, MOST_NAMES))));
             }
         }
         let accepted = self.watched.tally.accepted_count;
@@ -224,7 +255,12 @@ impl Report {
         let mut lines = Vec::new();
         for found in self.found.iter().take(MOST) {
             let record = Record::Detection(Box::new(found.detection.clone()));
-            lines.extend(text.record(&record).lines().map(str::to_owned));
+            let mut told = text.record(&record).trim_end().to_owned() + "\n";
+            for line in &found.lines {
+                text.field(&mut told, "source", &escape::terminal(&line.words()));
+            }
+            lines.extend(told.lines().map(str::to_owned));
+            lines.push(String::new());
         }
         lines.push(format!("picket ci: {}", escape::terminal(&self.headline())));
         let facts = self.facts();
@@ -246,6 +282,32 @@ fn some(names: &[String], most: usize) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
+}
+
+/// The change, and its latest commits.
+fn change_facts(told: &Told) -> Vec<(&'static str, String)> {
+    let untraced = match told.untraced {
+        0 => None,
+        count => Some((
+            "source",
+            format!("not looked for, of {} more: no time", detections(count as u64)),
+        )),
+    };
+    let Some(range) = &told.range else {
+        let missing = told.missing.iter().map(|why| ("change", why.clone()));
+        return missing.chain(untraced).collect();
+    };
+    let commits = range.commits.iter().take(MOST_COMMITS).map(|c| {
+        let commit = format!("{} by {}, {}, \"{}\"", c.id.short(), c.author, c.date, c.subject);
+        ("commit", commit)
+    });
+    let mut facts: Vec<_> = std::iter::once(("change", range.words())).chain(commits).collect();
+    let unsaid = range.count.saturating_sub(MOST_COMMITS.min(range.commits.len()));
+    if unsaid > 0 {
+        facts.push(("commit", format!("and {unsaid} more")));
+    }
+    facts.extend(untraced);
+    facts
 }
 
 fn detections(count: u64) -> String {

@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, openat, renameat,
 use serde::{Deserialize, Serialize};
 
 use super::baseline::Expected;
+use super::change::Kept;
 use super::process::Process;
 
 /// What the sensor writes, and what is known of the gate.
@@ -39,6 +40,8 @@ pub(crate) struct Gate {
     pub(crate) above: Vec<ProcessKey>,
     /// What is expected.
     pub(crate) expected: Expected,
+    /// What was checked out.
+    pub(crate) change: Kept,
 }
 
 /// The directory, which nobody else uses as long as this lives.

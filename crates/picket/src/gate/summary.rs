@@ -35,6 +35,12 @@ fn markdown(report: &Report) -> String {
         let d = &found.detection;
         let _ = writeln!(out, "#### {}\n", prose(&headline(d)));
         let _ = writeln!(out, "{}\n", prose(&d.guidance.implication));
+        for line in &found.lines {
+            let _ = writeln!(out, "- {}: {}", code(&line.place()), prose(&line.rest()));
+        }
+        if !found.lines.is_empty() {
+            out.push('\n');
+        }
         for action in d.guidance.actions.iter().take(MOST_ACTIONS) {
             let _ = writeln!(out, "1. {}", prose(action));
         }

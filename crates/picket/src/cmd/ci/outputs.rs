@@ -49,7 +49,7 @@ impl Outputs {
         });
         let started = report.take_started();
         let started = self.started.map(|path| {
-            let job = ci::recognise(|name| std::env::var(name).ok()).and_then(|ci| ci.sha);
+            let job = ci::own().and_then(|ci| ci.sha);
             let why = job.map_or_else(
                 || "seen in a run".to_owned(),
                 |sha| format!("seen in a run of {sha}"),

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::expected;
 use crate::gate::background::{self, Started};
 use crate::gate::baseline::Expected;
+use crate::gate::change::Change;
 use crate::gate::command::{self, Signals};
 use crate::gate::launch::Launch;
 use crate::gate::scope::Watches;
@@ -24,6 +25,7 @@ pub(super) fn run(common: &Common, args: &StartArgs) -> Result<ExitCode> {
     let path = args.state.state.clone().unwrap_or_else(state::default_path);
     let directory = Directory::make(&path)?;
     clear(&directory, args.replace)?;
+    let change = Change::look(&[]);
     let mut signals = Signals::catch()?;
     let launch = Launch {
         common,
@@ -57,7 +59,7 @@ pub(super) fn run(common: &Common, args: &StartArgs) -> Result<ExitCode> {
         }
         sink::log("ci: picket cannot watch; the job goes on, by --without-evidence pass");
     }
-    let job = ci::recognise(|name| std::env::var(name).ok());
+    let job = ci::own();
     let gate = Gate {
         boot: state::boot(),
         sensor: sensor.process(),
@@ -65,6 +67,7 @@ pub(super) fn run(common: &Common, args: &StartArgs) -> Result<ExitCode> {
         job: job.map(|ci| words(&[ci.repository, ci.job, ci.run_id])),
         above: log.above.clone(),
         expected,
+        change: change.keep(),
     };
     directory.note(&gate)?;
     if let Some(state) = began.filter(|_| sees) {

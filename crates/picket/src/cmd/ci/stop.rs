@@ -10,6 +10,7 @@ use super::rules;
 use crate::cli::{Common, StopArgs};
 use crate::config::Config;
 use crate::gate::background;
+use crate::gate::change::Change;
 use crate::gate::report::Report;
 use crate::gate::sensor::Watched;
 use crate::gate::state::{self, Directory, Gate};
@@ -32,8 +33,12 @@ pub(super) fn run(common: &Common, args: &StopArgs) -> Result<ExitCode> {
         Err(error) => (Watched::nothing(rules, format!("{error:#}")), None),
     };
     let (directory, gate) = gate.unzip();
-    let expected = gate.map(|gate| gate.expected).unwrap_or_default();
-    let code = outputs.tell(Report::new(rules, 0, watched, expected));
+    let (expected, change) = gate.map(|gate| (gate.expected, gate.change)).unzip();
+    let mut report = Report::new(rules, 0, watched, expected.unwrap_or_default());
+    if let Some(change) = change {
+        report.trace(&Change::again(change));
+    }
+    let code = outputs.tell(report);
     if let Some(directory) = directory {
         directory.remove();
     }

@@ -140,9 +140,10 @@ fn decides() {
         repository.git(&["-c", "core.fsmonitor=false", "config", "--unset", key]);
     }
     repository.commit("accepted");
+    repository.commit("something else");
     let out = repository.run(&["--base", "change"]);
     said(&out, 0, "passed: no web server was started\n");
-    said(&out, 0, "baseline.yaml accepts 1 detection\n");
+    said(&out, 0, "baseline.yaml accepts 1 detection, as on the base branch\n");
 
     let clone = |depth: &[&str]| {
         let dir = tempfile::tempdir().unwrap();
@@ -161,9 +162,9 @@ fn decides() {
 
     // Without history nobody knows.
     let clone = clone(&["--depth", "1"]);
-    let out = run_in(clone.path(), &repository.server, &["--base", "main"]);
+    let out = run_in(clone.path(), &repository.server, &[]);
     said(&out, 0, "and whether this change altered it is not known\n");
-    said(&out, 0, "since this is a shallow clone (fetch it whole: `fetch-depth: 0`");
+    said(&out, 0, "the clone is shallow: fetch all of it (`fetch-depth: 0`");
 }
 
 fn compared() {

@@ -24,7 +24,7 @@ const HOSTILE: &str = "x`y|z\n::error::injected\n##[error]injected ##vso[task.co
                        <!-- @octocat #1 www.evil.example \u{202e}txt \x1b[31m";
 
 /// What is left of a line of Markdown without its code.
-fn without_code(line: &str) -> String {
+pub(super) fn without_code(line: &str) -> String {
     let parts: Vec<&str> = line.split('`').collect();
     assert!(parts.len() % 2 == 1, "code without an end: {line}");
     parts.into_iter().step_by(2).collect::<Vec<_>>().concat()
@@ -84,7 +84,7 @@ fn hostile() {
     assert_eq!(records.last().unwrap()["type"], "coverage");
 }
 
-fn lines(path: &Path) -> Vec<Value> {
+pub(super) fn lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

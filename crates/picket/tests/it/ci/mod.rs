@@ -1,5 +1,7 @@
 //! The gate of a pipeline: real commands under watch, and real servers that they start.
 
+mod attribution;
+mod change;
 mod changes;
 mod end;
 mod media;
@@ -22,6 +24,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(end::trials());
     trials.extend(changes::trials());
     trials.extend(terminal::trials());
+    trials.extend(attribution::trials());
+    trials.extend(change::trials());
     trials.extend([
         trial("root::ci::the_command_runs_as_if_alone", as_if_alone),
         trial("root::ci::its_own_code_comes_first", own_code),
