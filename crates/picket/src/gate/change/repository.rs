@@ -17,6 +17,9 @@ const LONGEST: u64 = 1 << 20;
 /// Names in one file.
 const LONGEST_REFS: u64 = 16 << 20;
 
+/// Names that stand for each other are followed as far as git does.
+const MOST_NAMES: usize = 5;
+
 /// The id of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Id(String);
@@ -90,16 +93,18 @@ impl Repository {
 
     /// The commit that a full name stands for.
     pub(super) fn resolve(&self, name: &str) -> Option<Id> {
+        self.resolve_by(name, MOST_NAMES)
+    }
+
+    fn resolve_by(&self, name: &str, most: usize) -> Option<Id> {
         let plain = name.split('/').all(|part| !part.is_empty() && part != ".." && part != ".");
         if !plain || !name.starts_with("refs/") {
             return None;
         }
         if let Some(text) = line(&self.common.join(name)) {
             return match text.strip_prefix("ref:") {
-                Some(other) if other.trim() != name && name.ends_with("/HEAD") => {
-                    self.resolve(other.trim())
-                }
-                _ => Id::parse(&text),
+                Some(other) => self.resolve_by(other.trim(), most.checked_sub(1)?),
+                None => Id::parse(&text),
             };
         }
         let packed = read(&self.common.join("packed-refs"), LONGEST_REFS)?;
@@ -164,7 +169,9 @@ mod tests {
         let repository = Repository::of(&inner).unwrap();
         assert_eq!(repository.head(), Id::parse(&one));
         assert_eq!(repository.resolve("refs/remotes/origin/HEAD"), Id::parse(&two));
-        for no in ["refs/../HEAD", "HEAD", "refs/heads/none", "refs//x", "config"] {
+        fs::write(git.join("refs/one"), "ref: refs/two\n").unwrap();
+        fs::write(git.join("refs/two"), "ref: refs/one\n").unwrap();
+        for no in ["refs/one", "refs/../HEAD", "HEAD", "refs/heads/none", "refs//x", "config"] {
             assert_eq!(repository.resolve(no), None, "{no}");
         }
         fs::write(dir.path().join("file"), "").unwrap();
