@@ -123,6 +123,23 @@ pub(crate) fn sarif(text: &str) -> String {
     out
 }
 
+/// For XML: as text and in attributes, and without the characters that XML has no way to write.
+pub(crate) fn xml(text: &str) -> String {
+    let mut out = String::new();
+    for c in terminal(text).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&apos;"),
+            '\u{fffe}' | '\u{ffff}' => out.push_str(&format!("\\u{{{:x}}}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// A path, for a URI.
 pub(crate) fn uri(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
@@ -203,6 +220,15 @@ mod tests {
         assert_eq!(runner("a ::error::x"), "a ::error::x");
         assert_eq!(command("100%\n##vso[x]"), "100%25\\n#\\x23vso[x]");
         assert_eq!(property("a,b::c"), "a%2Cb%3A%3Ac");
+    }
+
+    #[test]
+    fn xml_has_no_markup_and_no_characters_that_it_cannot_have() {
+        let text = xml("<a b=\"c\" d='e'>]]>&#0; \0\x1b\u{b}\n\u{ffff}\u{202e}é");
+        assert_eq!(
+            text,
+            "&lt;a b=&quot;c&quot; d=&apos;e&apos;&gt;]]&gt;&amp;#0; \\x00\\x1b\\x0b\\n\\u{ffff}\\u{202e}é"
+        );
     }
 
     #[test]

@@ -4,10 +4,13 @@
 //! run` beside it, which gives up its privileges as always, and whose records come through a pipe.
 
 pub(crate) mod annotations;
+mod attest;
 pub(crate) mod command;
 mod context;
 mod files;
+mod gitlab;
 mod identity;
+mod junit;
 pub(crate) mod report;
 pub(crate) mod reports;
 mod sarif;

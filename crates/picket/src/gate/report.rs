@@ -44,6 +44,15 @@ impl Found {
         Self { detection, runs, sources: Vec::new() }
     }
 
+    /// What it is called, without what changes from version to version.
+    pub(crate) fn program(&self) -> String {
+        let d = &self.detection;
+        match (&d.server, &d.below) {
+            (Some(server), None) => server.name.clone(),
+            _ => d.process.exe.path.rsplit('/').next().unwrap_or_default().to_owned(),
+        }
+    }
+
     /// What it is called.
     pub(crate) fn name(&self) -> String {
         let d = &self.detection;
