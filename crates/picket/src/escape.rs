@@ -123,7 +123,7 @@ pub(crate) fn sarif(text: &str) -> String {
     out
 }
 
-/// For XML: as text and in attributes, and without the characters that XML has no way to write.
+/// For XML, as text and in attributes. The characters that XML cannot have are visible by then.
 pub(crate) fn xml(text: &str) -> String {
     let mut out = String::new();
     for c in terminal(text).chars() {
@@ -133,7 +133,6 @@ pub(crate) fn xml(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&apos;"),
-            '\u{fffe}' | '\u{ffff}' => out.push_str(&format!("\\u{{{:x}}}", c as u32)),
             c => out.push(c),
         }
     }
@@ -189,13 +188,13 @@ impl serde_json::ser::Formatter for Json {
     }
 }
 
-/// Characters that are not seen, or that change the order of those that are.
+/// Characters that are not seen, that change the order of those that are, or that are none.
 fn misleads(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+        | '\u{fffe}' | '\u{ffff}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl Group<'_> {
     pub(super) fn more(&self) -> String {
         match self.count - 1 {
             0 => String::new(),
-            more => format!(" ({more} more like it)"),
+            more => format!(", and {more} more like it"),
         }
     }
 }

@@ -20,8 +20,8 @@ struct Case {
 
 enum Outcome {
     Passed,
-    /// What is wrong, in a word, a line and at length.
-    Failed(String, String, String),
+    /// What is wrong: in a word, in a line, and at length.
+    Failed(String, String, Vec<String>),
     /// Nothing could be said.
     Broken(String),
 }
@@ -70,7 +70,7 @@ fn cases(report: &Report, context: &Context) -> Vec<Case> {
     }
     cases.extend(report.groups(context).iter().map(|group| of(group, report, context)));
     if let Some(more) = report.unlisted() {
-        let text = "see the records for them".to_owned();
+        let text = vec!["see the records for them".to_owned()];
         cases.push(case("and more", Outcome::Failed("unlisted".to_owned(), more, text)));
     }
     cases
@@ -93,7 +93,7 @@ fn of(group: &Group<'_>, report: &Report, context: &Context) -> Case {
         text.extend(place.iter().map(|place| format!("where: {place}")));
         text.extend(d.guidance.actions.iter().map(|action| format!("do: {action}")));
         let line = format!("{}{}", headline(d), group.more());
-        Outcome::Failed(d.severity.to_string(), line, text.join("\n"))
+        Outcome::Failed(d.severity.to_string(), line, text)
     } else {
         Outcome::Passed
     };
@@ -114,7 +114,7 @@ fn write(out: &mut String, case: &Case) {
         Outcome::Passed => writeln!(out, "{head}/>"),
         Outcome::Failed(kind, line, text) => {
             // Each line is escaped for itself, so that they stay lines.
-            let text: Vec<String> = text.lines().map(xml).collect();
+            let text: Vec<String> = text.iter().map(|line| xml(line)).collect();
             writeln!(
                 out,
                 "{head}>\n<failure type=\"{kind}\" message=\"{}\">{}</failure>\n</testcase>",

@@ -17,4 +17,6 @@ mod sarif;
 pub(crate) mod sensor;
 pub(crate) mod summary;
 mod tally;
+#[cfg(test)]
+mod tests;
 pub(crate) mod verdict;

@@ -35,7 +35,7 @@ fn issue(group: &Group<'_>, context: &Context) -> Value {
         "categories": ["Security"],
         "severity": severity(d.severity),
         "fingerprint": group.fingerprint,
-        "location": {"path": path, "lines": {"begin": line}},
+        "location": {"path": path, "lines": {"begin": line, "end": line}},
     })
 }
 
@@ -48,7 +48,7 @@ fn notice(name: &str, severity: &str, text: &str) -> Value {
         "categories": ["Security"],
         "severity": severity,
         "fingerprint": format!("picket-{name}"),
-        "location": {"path": PIPELINE, "lines": {"begin": 1}},
+        "location": {"path": PIPELINE, "lines": {"begin": 1, "end": 1}},
     })
 }
 

@@ -69,9 +69,9 @@ fn vulnerability(group: &Group<'_>, context: &Context) -> Value {
             ),
         })
     }));
-    let text = format!("{}{}\n\n{}", headline(d), group.more(), d.guidance.implication);
     // Each paragraph is escaped for itself, so that it stays one.
-    let text: Vec<String> = text.split("\n\n").map(prose).collect();
+    let text = [format!("{}{}", headline(d), group.more()), d.guidance.implication.clone()];
+    let text = text.map(|paragraph| prose(&paragraph));
     let actions: Vec<String> =
         d.guidance.actions.iter().map(|a| format!("1. {}", prose(a))).collect();
     json!({
