@@ -26,9 +26,10 @@ impl Report {
         groups
     }
 
-    /// What there is to say of detections that are not listed; `None` if all are.
-    pub(super) fn unlisted(&self) -> Option<String> {
-        let more = self.count - self.found.len() as u64;
+    /// What there is to say of detections that are not listed, those among them that a report had no
+    /// room for; `None` if all are.
+    pub(super) fn unlisted(&self, no_room: u64) -> Option<String> {
+        let more = self.count - self.found.len() as u64 + no_room;
         (more > 0).then(|| format!("{more} more detections were made than are listed here"))
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use event::Stamp;
 
+use super::bounded::fit;
 use super::context::Context;
 use super::identity::Group;
 use super::report::Report;
@@ -24,6 +25,15 @@ enum Outcome {
     Failed(String, String, Vec<String>),
     /// Nothing could be said.
     Broken(String),
+}
+
+impl Case {
+    /// How much it is, as it is written.
+    fn size(&self) -> usize {
+        let mut out = String::new();
+        write(&mut out, self);
+        out.len()
+    }
 }
 
 pub(super) fn render(report: &Report, context: &Context) -> Vec<u8> {
@@ -68,8 +78,11 @@ fn cases(report: &Report, context: &Context) -> Vec<Case> {
     if report.found.is_empty() {
         cases.push(case("no web server is started", Outcome::Passed));
     }
-    cases.extend(report.groups(context).iter().map(|group| of(group, report, context)));
-    if let Some(more) = report.unlisted() {
+    let groups = report.groups(context);
+    let all = groups.iter().map(|group| (of(group, report, context), group.count));
+    let (kept, left) = fit(all, |(case, _)| case.size());
+    cases.extend(kept.into_iter().map(|(case, _)| case));
+    if let Some(more) = report.unlisted(left.iter().map(|(_, count)| count).sum()) {
         let text = vec!["see the records for them".to_owned()];
         cases.push(case("and more", Outcome::Failed("unlisted".to_owned(), more, text)));
     }

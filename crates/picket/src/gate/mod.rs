@@ -5,6 +5,7 @@
 
 pub(crate) mod annotations;
 mod attest;
+mod bounded;
 pub(crate) mod command;
 mod context;
 mod files;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use event::{Coverage, Detection, Purpose, Record};
+use event::{Coverage, Detection, Peer, Purpose, Record};
 use probe::home;
 
 use super::sensor::Watched;
@@ -100,6 +100,11 @@ impl Report {
     /// What was said of coverage last.
     pub(crate) fn coverage(&self) -> Option<&Coverage> {
         self.watched.tally.coverage.as_ref()
+    }
+
+    /// Whom the servers that were found connected to, and what these executed.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.watched.tally.peers.values().flatten()
     }
 
     /// The verdict in a line.

@@ -75,7 +75,7 @@ impl Reports {
         };
         // What is wrong with a rule, the sensor says.
         let rules = match args.sarif.is_some() || attestation.is_some() {
-            true => Files::configured(config)?.parse().recipes,
+            true => Files::configured(config)?.recipes(),
             false => Vec::new(),
         };
         Ok(Self { wanted, context, rules, attestation })

@@ -17,7 +17,7 @@ use crate::sarif::Place;
 
 /// Markup, links, mentions, ends of sections, commands of runners and terminals, and characters that XML
 /// cannot have.
-const HOSTILE: &str = "<b>]]>&x; --> \"q' [l](http://evil.example) ![i](//evil.example/i) {0} \
+pub(super) const HOSTILE: &str = "<b>]]>&x; --> \"q' [l](http://evil.example) ![i](//evil.example/i) {0} \
     @octocat #1 `code` | cell\n::error::x\r##vso[x]\0\x08\x1b[31m\u{9b}\u{202e}\u{feff}\u{ffff}";
 
 const RULES: Rules =
@@ -37,7 +37,7 @@ fn context() -> Context {
 }
 
 /// A detection in which every text that somebody else chooses is this one.
-fn detection(text: &str) -> Detection {
+pub(super) fn detection(text: &str) -> Detection {
     let now = "2026-01-02T03:04:05.000000006Z";
     let parent = json!({"pid": 7, "start": now, "comm": text, "exe": format!("/{text}"),
                         "args": [text], "alive": true});
@@ -73,7 +73,7 @@ fn detection(text: &str) -> Detection {
     .unwrap()
 }
 
-fn report(detections: Vec<Detection>, count: u64) -> Report {
+pub(super) fn report(detections: Vec<Detection>, count: u64) -> Report {
     let mut tally = Tally::new(RULES);
     tally.count = count;
     tally.failing = count;
@@ -99,7 +99,7 @@ fn text(bytes: Vec<u8>) -> String {
 }
 
 /// What no file may hold as it is.
-fn is_inert(text: &str) {
+pub(super) fn is_inert(text: &str) {
     let bad = |c: char| {
         (c.is_control() && c != '\n') || ['\u{202e}', '\u{feff}', '\u{ffff}'].contains(&c)
     };
@@ -213,6 +213,25 @@ fn what_is_left_out_is_said() {
         assert!(report.contains("1 more like it"), "{report}");
     }
     assert!(sarif.contains("7 more results were found than are listed here"), "{sarif}");
+}
+
+#[test]
+fn what_there_is_no_room_for_is_said() {
+    // Four bytes a letter, in every line of each.
+    let long = "\u{1f40d}".repeat(3000);
+    let each = |at: u32| {
+        let mut detection = detection(&long);
+        detection.process.exe.path = format!("/{at}");
+        detection
+    };
+    let report = report((0..400).map(each).collect(), 400);
+    let junit = text(junit::render(&report, &context()));
+    assert!(junit.len() < super::bounded::LARGEST + 100_000, "{} bytes", junit.len());
+    let said = junit.find(" more detections were made than are listed here").unwrap();
+    let more: usize = junit[..said].rsplit('"').next().unwrap().parse().unwrap();
+    let listed = junit.matches(" is not started by ").count();
+    assert!(more > 0 && listed > 0, "{listed} listed, {more} not");
+    assert_eq!(listed + more, 400);
 }
 
 #[test]

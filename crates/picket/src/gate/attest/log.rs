@@ -2,14 +2,16 @@
 
 use std::collections::HashSet;
 
-use event::{Detection, ProcessKey};
+use event::{Detection, Peer, ProcessKey};
 use serde_json::{Value, json};
 
+use super::super::bounded::fit;
 use super::super::report::{Found, Report};
 use super::super::verdict::Verdict;
 use crate::escape::uri;
 
-pub(super) fn log(report: &Report, command: &[String]) -> Value {
+/// The log, and of how many detections it tells: as many as there is room for.
+pub(super) fn log(report: &Report, command: &[String]) -> (Value, usize) {
     let code = match report.verdict {
         Verdict::CommandFailed(code) => code,
         _ => 0,
@@ -24,16 +26,20 @@ pub(super) fn log(report: &Report, command: &[String]) -> Value {
         }));
     }
     let mut told = HashSet::new();
-    for found in &report.found {
-        processes.extend(parents(&found.detection, &mut told));
-        processes.push(process(found));
-    }
-    let detections = report.found.iter().map(|found| &found.detection);
-    json!({
-        "process": processes,
-        "network": detections.clone().flat_map(network).collect::<Vec<_>>(),
-        "fileAccess": detections.flat_map(files).collect::<Vec<_>>(),
-    })
+    let each = report.found.iter().map(|found| {
+        let mut entries = parents(&found.detection, &mut told);
+        entries.push(process(found));
+        (entries, &found.detection)
+    });
+    let size = |entries: &[Value]| entries.iter().map(|entry| entry.to_string().len()).sum();
+    let (kept, _) = fit(each, |(entries, _)| size(entries));
+    let listed = kept.len();
+    let detections: Vec<&Detection> = kept.iter().map(|(_, detection)| *detection).collect();
+    processes.extend(kept.into_iter().flat_map(|(entries, _)| entries));
+    let mut network: Vec<Value> = detections.iter().flat_map(|d| listeners(d)).collect();
+    network.extend(report.peers().map(peer));
+    let files: Vec<Value> = detections.iter().flat_map(|d| files(d)).collect();
+    (json!({"process": processes, "network": network, "fileAccess": files}), listed)
 }
 
 /// The chain above a process, from its beginning on; each once, as what it ran.
@@ -91,7 +97,7 @@ fn process(found: &Found) -> Value {
     })
 }
 
-fn network(d: &Detection) -> Vec<Value> {
+fn listeners(d: &Detection) -> Vec<Value> {
     let listeners = d.listen.iter().map(|listener| {
         json!({
             "direction": "listen",
@@ -102,6 +108,19 @@ fn network(d: &Detection) -> Vec<Value> {
         })
     });
     listeners.collect()
+}
+
+/// Whom a server, or what it executed, connected to.
+fn peer(peer: &Peer) -> Value {
+    json!({
+        "direction": "outbound",
+        "ip": peer.address,
+        "port": peer.port,
+        "protocol": peer.protocol,
+        "connections": peer.connections,
+        "bytesSent": peer.bytes_sent,
+        "bytesReceived": peer.bytes_received,
+    })
 }
 
 /// Files whose digest is known.
@@ -119,4 +138,23 @@ fn files(d: &Detection) -> Vec<Value> {
         })
     };
     program.into_iter().chain(script).map(described).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::{HOSTILE, detection, is_inert, report};
+    use super::*;
+
+    #[test]
+    fn hostile_text_is_text_and_each_parent_is_told_once() {
+        let (log, listed) = log(&report(vec![detection(HOSTILE), detection(HOSTILE)], 2), &[]);
+        is_inert(&String::from_utf8(crate::escape::json(&log)).unwrap());
+        let kinds: Vec<&str> = log["process"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|p| p["eventType"].as_str())
+            .collect();
+        assert_eq!((listed, kinds), (2, vec!["parent", "detection", "detection"]));
+    }
 }

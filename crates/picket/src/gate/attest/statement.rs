@@ -31,6 +31,7 @@ fn predicate(
     let (from, to) = context.window(report);
     let time = |stamp| format!("{}Z", to_the_second(stamp));
     let job = &attestation.job;
+    let (log, listed) = log::log(report, &attestation.command);
     json!({
         "monitor": {
             "type": format!("{MONITOR}@{}", env!("CARGO_PKG_VERSION")),
@@ -46,10 +47,10 @@ fn predicate(
             "machine": context.host,
             "command": attestation.command,
         },
-        "monitorLog": log::log(report, &attestation.command),
+        "monitorLog": log,
         "metadata": {"buildStartedOn": time(from), "buildFinishedOn": time(to)},
         // The name is ours, as the predicate asks of additions.
-        "picketResult": result(report, context),
+        "picketResult": result(report, context, listed),
     })
 }
 
@@ -66,13 +67,13 @@ fn policy(report: &Report, rules: &[Recipe]) -> Value {
         "withoutEvidence": if report.rules.without_evidence_fails { "fail" } else { "pass" },
         "process": "the command; what was detected, with the processes that led to it; other \
                     executions are only counted, in picketResult.coverage.seen",
-        "network": "where detected servers listen",
+        "network": "where detected servers listen, and whom they and what they executed connected to",
         "fileAccess": "the programs and scripts that were detected; their digests were taken from the \
                        open file after the execution had begun",
     })
 }
 
-fn result(report: &Report, context: &Context) -> Value {
+fn result(report: &Report, context: &Context, listed: usize) -> Value {
     let coverage = report.coverage().map(|c| {
         json!({
             "state": c.state,
@@ -89,7 +90,7 @@ fn result(report: &Report, context: &Context) -> Value {
         "gaps": report.gaps,
         "detections": report.count,
         "failing": report.failing,
-        "listed": report.found.len(),
+        "listed": listed,
         "coverage": coverage,
         "ci": context.ci,
     })

@@ -3,8 +3,12 @@
 pub(super) mod quality;
 pub(super) mod sast;
 
+use serde_json::Value;
+
+use super::bounded::fit;
 use super::context::Context;
-use super::report::Found;
+use super::identity::Group;
+use super::report::{Found, Report};
 
 /// Where a finding is, as GitLab wants it: a file, and a line in it, which is 1 where none is known.
 fn place(found: &Found, context: &Context) -> (String, u32) {
@@ -18,3 +22,16 @@ fn place(found: &Found, context: &Context) -> (String, u32) {
 
 /// The pipeline's own file, for what concerns the run.
 const PIPELINE: &str = ".gitlab-ci.yml";
+
+/// A piece for each finding, as far as there is room, and what there is to say of the others.
+fn pieces(
+    report: &Report,
+    context: &Context,
+    piece: fn(&Group<'_>, &Context) -> Value,
+) -> (Vec<Value>, Option<String>) {
+    let groups = report.groups(context);
+    let pieces = groups.iter().map(|group| (piece(group, context), group.count));
+    let (kept, left) = fit(pieces, |(piece, _)| piece.to_string().len());
+    let unlisted = report.unlisted(left.iter().map(|(_, count)| count).sum());
+    (kept.into_iter().map(|(piece, _)| piece).collect(), unlisted)
+}

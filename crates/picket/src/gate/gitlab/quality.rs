@@ -6,18 +6,17 @@ use serde_json::{Value, json};
 use super::super::context::Context;
 use super::super::identity::Group;
 use super::super::report::Report;
-use super::{PIPELINE, place};
+use super::{PIPELINE, pieces, place};
 use crate::escape;
 use crate::sink::text::headline;
 
 pub(in crate::gate) fn render(report: &Report, context: &Context) -> Vec<u8> {
-    let groups = report.groups(context);
-    let mut issues: Vec<Value> = groups.iter().map(|group| issue(group, context)).collect();
+    let (mut issues, unlisted) = pieces(report, context, issue);
     if !report.gaps.is_empty() {
         let what = format!("No evidence: {}", report.gaps.join("; "));
         issues.push(notice("no_evidence", "blocker", &what));
     }
-    if let Some(more) = report.unlisted() {
+    if let Some(more) = unlisted {
         issues.push(notice("more_detections", "critical", &more));
     }
     escape::json(&issues)

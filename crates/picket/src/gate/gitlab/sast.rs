@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::context::{Context, to_the_second};
 use super::super::identity::Group;
 use super::super::report::Report;
-use super::place;
+use super::{pieces, place};
 use crate::escape::{self, markdown_prose as prose, terminal};
 use crate::sink::text::headline;
 
@@ -17,14 +17,13 @@ const LONGEST_SOLUTION: usize = 7000;
 
 pub(in crate::gate) fn render(report: &Report, context: &Context) -> Vec<u8> {
     let (from, to) = context.window(report);
+    let (found, unlisted) = pieces(report, context, vulnerability);
     let mut messages: Vec<Value> = report
         .gaps
         .iter()
         .map(|gap| json!({"level": "fatal", "value": terminal(&format!("No evidence: {gap}"))}))
         .collect();
-    messages.extend(report.unlisted().map(|more| json!({"level": "warn", "value": more})));
-    let groups = report.groups(context);
-    let found: Vec<Value> = groups.iter().map(|group| vulnerability(group, context)).collect();
+    messages.extend(unlisted.map(|more| json!({"level": "warn", "value": more})));
     let scanner = scanner();
     escape::json(&json!({
         "version": "15.0.2",
