@@ -11,10 +11,12 @@ use crate::harness::root;
 /// What they are to be asked, and what they must answer.
 #[derive(Default)]
 pub(super) struct Questions {
-    /// By kind and key.
-    files: BTreeMap<(&'static str, Option<PathBuf>), Vec<(PathBuf, bool)>>,
+    files: BTreeMap<Kind, Vec<(PathBuf, bool)>>,
     typed: Vec<(&'static str, Value, bool)>,
 }
+
+/// A kind of file, and the key that it must be signed with.
+type Kind = (&'static str, Option<PathBuf>);
 
 impl Questions {
     /// Whether a file is valid.
