@@ -31,7 +31,7 @@ pub(crate) fn run(common: &Common, args: &CiArgs) -> Result<ExitCode> {
 
 fn run_command(common: &Common, args: &CiArgs) -> Result<ExitCode> {
     let config = Config::load(common)?;
-    let mut outputs = Outputs::open(&args.verdict)?;
+    let mut outputs = Outputs::open(&args.verdict, common, &config, &args.command)?;
     let expected = Expected::find(&config, &args.expected)?;
     let rules = rules(&config, &args.verdict);
     let change = Change::look(&args.command);

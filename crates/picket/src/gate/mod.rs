@@ -5,19 +5,30 @@
 //! Where the job is more than one command, the sensor goes on alone and writes into a directory.
 
 pub(crate) mod annotations;
+mod attest;
 pub(crate) mod background;
 pub(crate) mod baseline;
+mod bounded;
 pub(crate) mod change;
 pub(crate) mod command;
+mod context;
+mod files;
+mod gitlab;
+mod identity;
+mod junit;
 pub(crate) mod launch;
 pub(crate) mod note;
 mod process;
 pub(crate) mod report;
+pub(crate) mod reports;
 mod said;
+mod sarif;
 pub(crate) mod scope;
 pub(crate) mod sensor;
 pub(crate) mod started;
 pub(crate) mod state;
 pub(crate) mod summary;
 mod tally;
+#[cfg(test)]
+mod tests;
 pub(crate) mod verdict;

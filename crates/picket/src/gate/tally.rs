@@ -1,7 +1,9 @@
 //! What the sensor tells, counted: what descends from the command, and what else was started.
 
+use std::collections::BTreeMap;
+
 use detect::baseline::Observed;
-use event::{Coverage, Detection, Record, State, Update};
+use event::{Coverage, Detection, Peer, Record, State, Update};
 
 use super::scope::Scope;
 use super::verdict::Rules;
@@ -17,6 +19,8 @@ pub(crate) struct Tally {
     scope: Scope,
     /// Detections of what descends from the command.
     pub(crate) found: Vec<Detection>,
+    /// Whom they connected to, and what they executed did, by incident.
+    pub(crate) peers: BTreeMap<String, Vec<Peer>>,
     /// All of them, and those that fail the run.
     pub(crate) count: u64,
     pub(crate) failing: u64,
@@ -47,6 +51,7 @@ impl Tally {
             rules,
             scope,
             found: Vec::new(),
+            peers: BTreeMap::new(),
             count: 0,
             failing: 0,
             accepted: Vec::new(),
@@ -66,14 +71,25 @@ impl Tally {
         self.complete = false;
         match record {
             Record::Detection(detection) => self.detection(*detection),
-            Record::Update(update) if update.incident.is_none() => self.update(*update),
+            Record::Update(update) => self.update(*update),
             Record::Coverage(coverage) => {
                 self.complete = true;
                 self.blind |= coverage.state == State::None;
                 self.coverage = Some(*coverage);
             }
-            // The detections of an incident are told of one by one.
-            Record::Update(_) | Record::Response(_) | Record::Event(_) => {}
+            Record::Response(_) | Record::Event(_) => {}
+        }
+    }
+
+    fn update(&mut self, update: Update) {
+        // The detections of an incident are told of one by one.
+        if let Some(incident) = update.incident {
+            let ours = |d: &Detection| d.incident.as_ref() == Some(&incident.id);
+            if self.found.iter().any(ours) {
+                self.peers.insert(incident.id, incident.peers);
+            }
+        } else {
+            self.more(update);
         }
     }
 
@@ -117,7 +133,7 @@ impl Tally {
     }
 
     /// More is known of a detection, and maybe it is no longer, or only now, expected.
-    fn update(&mut self, update: Update) {
+    fn more(&mut self, update: Update) {
         self.started.on(Record::Update(Box::new(update.clone())));
         let is = |d: &Detection| d.id == update.id;
         if let Some(baseline) = &update.baseline {
@@ -219,5 +235,33 @@ mod tests {
         assert_eq!(counts(&tally), (1, 0, 1));
         tally.take(update("unknown", "new", Severity::High));
         assert_eq!(counts(&tally), (1, 0, 1));
+    }
+
+    #[test]
+    fn peers_are_those_of_what_was_found() {
+        let mut tally = tally();
+        tally.found = vec![Detection {
+            incident: Some("ours".to_owned()),
+            ..super::super::tests::detection("x")
+        }];
+        let told = |incident: &str, connections: u64| -> Record {
+            let peer = json!({"address": "192.0.2.1", "port": 443, "protocol": "tcp",
+                              "connections": connections, "bytes_sent": null, "bytes_received": 7});
+            let now = Stamp::default();
+            let incident = json!({"id": incident, "former": null, "opened": now,
+                                  "severity": "high", "workload": "x", "stages": [],
+                                  "peers": [peer], "actions": []});
+            serde_json::from_value(json!({
+                "type": "update", "id": incident["id"], "time": now, "host": "x",
+                "severity": "high", "reasons": [], "server": null, "listen": [],
+                "incident": incident
+            }))
+            .unwrap()
+        };
+        for (incident, connections) in [("ours", 1), ("another", 1), ("ours", 2)] {
+            tally.take(told(incident, connections));
+        }
+        let peers: Vec<u64> = tally.peers.values().flatten().map(|peer| peer.connections).collect();
+        assert_eq!(peers, [2]);
     }
 }

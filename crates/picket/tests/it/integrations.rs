@@ -401,6 +401,8 @@ fn component() {
         ]);
         let out = bash.output().unwrap();
         assert_eq!(out.status.code(), Some(code), "{}", said(&out));
-        assert!(dir.path().join("picket-records.jsonl").exists());
+        for file in ["picket-records.jsonl", "picket-junit.xml", "picket-quality.json"] {
+            assert!(dir.path().join(file).metadata().is_ok_and(|file| file.len() > 0), "{file}");
+        }
     }
 }

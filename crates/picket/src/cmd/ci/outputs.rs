@@ -1,14 +1,18 @@
 //! Where a run is told of: what cannot be written is said before anything runs.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use event::Stamp;
 
 use crate::ci;
-use crate::cli::VerdictArgs;
+use crate::cli::{Common, VerdictArgs};
+use crate::config::Config;
 use crate::gate::report::Report;
+use crate::gate::reports::Reports;
 use crate::gate::{annotations, started, summary};
 use crate::sink;
 
@@ -18,10 +22,16 @@ pub(super) struct Outputs {
     /// Written while the sensor is read.
     pub(super) records: Option<(File, PathBuf)>,
     started: Option<PathBuf>,
+    reports: Reports,
 }
 
 impl Outputs {
-    pub(super) fn open(args: &VerdictArgs) -> Result<Self> {
+    pub(super) fn open(
+        args: &VerdictArgs,
+        common: &Common,
+        config: &Config,
+        command: &[OsString],
+    ) -> Result<Self> {
         let started = args.write_baseline.clone();
         if let Some(path) = &started {
             open(path, "baseline", true)?;
@@ -34,7 +44,13 @@ impl Outputs {
                 .map(|path| open(path, "records", false))
                 .transpose()?,
             started,
+            reports: Reports::open(&args.reports, common, config, command)?,
         })
+    }
+
+    /// The job began before this process.
+    pub(super) fn began(&mut self, when: Stamp) {
+        self.reports.began(when);
     }
 
     /// Tells all, and says which exit code follows.
@@ -57,8 +73,9 @@ impl Outputs {
             started::write(&path, started, &why)
         });
         let records = report.records_failed().map(|error| Err(anyhow::anyhow!("{error}")));
-        let failed: Vec<anyhow::Error> =
+        let mut failed: Vec<anyhow::Error> =
             [summary, started, records].into_iter().flatten().filter_map(Result::err).collect();
+        failed.extend(self.reports.write(&report));
         for error in &failed {
             sink::log(&format!("{error:#}"));
         }

@@ -17,7 +17,7 @@ use crate::gate::state::{self, Directory, Gate};
 
 pub(super) fn run(common: &Common, args: &StopArgs) -> Result<ExitCode> {
     let config = Config::load(common)?;
-    let mut outputs = Outputs::open(&args.verdict)?;
+    let mut outputs = Outputs::open(&args.verdict, common, &config, &[])?;
     let rules = rules(&config, &args.verdict);
     let path = args.state.state.clone().unwrap_or_else(state::default_path);
     let (watched, gate) = match open(&path) {
@@ -33,6 +33,9 @@ pub(super) fn run(common: &Common, args: &StopArgs) -> Result<ExitCode> {
         Err(error) => (Watched::nothing(rules, format!("{error:#}")), None),
     };
     let (directory, gate) = gate.unzip();
+    if let Some(gate) = &gate {
+        outputs.began(gate.opened);
+    }
     let (expected, change) = gate.map(|gate| (gate.expected, gate.change)).unzip();
     let mut report = Report::new(rules, 0, watched, expected.unwrap_or_default());
     if let Some(change) = change {

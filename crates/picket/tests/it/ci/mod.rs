@@ -5,6 +5,7 @@ mod change;
 mod changes;
 mod end;
 mod media;
+mod reports;
 mod steps;
 mod terminal;
 
@@ -26,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(terminal::trials());
     trials.extend(attribution::trials());
     trials.extend(change::trials());
+    trials.extend(reports::trials());
     trials.extend([
         trial("root::ci::the_command_runs_as_if_alone", as_if_alone),
         trial("root::ci::its_own_code_comes_first", own_code),
