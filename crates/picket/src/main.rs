@@ -21,6 +21,7 @@ mod pipeline;
 mod privilege;
 mod ready;
 mod rules;
+mod sarif;
 mod seeded;
 mod signals;
 mod sink;

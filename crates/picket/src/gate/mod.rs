@@ -5,7 +5,12 @@
 
 pub(crate) mod annotations;
 pub(crate) mod command;
+mod context;
+mod files;
+mod identity;
 pub(crate) mod report;
+pub(crate) mod reports;
+mod sarif;
 pub(crate) mod sensor;
 pub(crate) mod summary;
 mod tally;

@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 
-use event::{Detection, Purpose, Record};
+use event::{Coverage, Detection, Purpose, Record};
 use probe::home;
 
 use super::sensor::Watched;
 use super::verdict::{self, Rules, Verdict};
 use crate::escape;
+use crate::sarif::Place;
 use crate::sink::text::{Text, called};
 
 /// So many detections are written out on stderr.
@@ -32,13 +33,15 @@ pub(crate) struct Found {
     pub(crate) detection: Detection,
     /// `None` where that cannot be known.
     pub(crate) runs: Option<bool>,
+    /// The lines of the repository that led to it, the nearest first, as far as they are known.
+    pub(crate) sources: Vec<Place>,
 }
 
 impl Found {
     fn new(detection: Detection) -> Self {
         let process = &detection.process;
         let runs = home::runs(process.pid, process.start_boot_ns);
-        Self { detection, runs }
+        Self { detection, runs, sources: Vec::new() }
     }
 
     /// What it is called.
@@ -48,6 +51,18 @@ impl Found {
             (Some(server), None) => called(server),
             _ => d.process.exe.path.rsplit('/').next().unwrap_or_default().to_owned(),
         }
+    }
+
+    /// Where it is: the lines that led to it, else the script or the program that runs.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        if !self.sources.is_empty() {
+            return self.sources.clone();
+        }
+        let process = &self.detection.process;
+        let script = process.target.as_ref().map(|target| target.path.clone());
+        let program = process.exe.path.clone();
+        let paths = script.into_iter().chain([program]).filter(|path| path.starts_with('/'));
+        paths.map(|path| Place { path, ..Place::default() }).collect()
     }
 
     fn is_left_over(&self) -> bool {
@@ -71,6 +86,11 @@ impl Report {
     /// Why the records could not be written.
     pub(crate) fn records_failed(&self) -> Option<&str> {
         self.watched.tally.records_failed.as_deref()
+    }
+
+    /// What was said of coverage last.
+    pub(crate) fn coverage(&self) -> Option<&Coverage> {
+        self.watched.tally.coverage.as_ref()
     }
 
     /// The verdict in a line.
@@ -97,7 +117,7 @@ impl Report {
     /// What is to be known besides: a label and a sentence each.
     pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = Vec::new();
-        let coverage = self.watched.tally.coverage.as_ref();
+        let coverage = self.coverage();
         let mut seen = coverage.map_or_else(
             || "none".to_owned(),
             |c| format!("{}, {} executions seen", c.state, c.seen),
