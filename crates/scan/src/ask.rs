@@ -7,6 +7,8 @@ use crate::text::Piece;
 /// What a command asks for.
 pub(crate) enum Ask {
     Nothing,
+    /// For something that starts nothing, whatever its name says.
+    Else,
     /// That a shell, somewhere else, runs this text.
     Text(Piece),
     /// That shells run these texts.
@@ -19,10 +21,25 @@ pub(crate) enum Ask {
     Image { image: Piece, entrypoint: Option<Vec<Piece>>, command: Vec<Piece> },
 }
 
-/// What the program of this name is asked for with these arguments.
-pub(crate) fn asks(name: &str, args: &[Piece], input: Option<&Piece>) -> Ask {
+/// What the program of this path and name is asked for with these arguments.
+pub(crate) fn asks(path: &str, name: &str, args: &[Piece], input: Option<&Piece>) -> Ask {
     let plain: Vec<&str> = args.iter().map(Piece::as_str).collect();
+    if path.starts_with("/etc/init.d/") || path.contains("/rc.d/") {
+        return script_of_init(name, &plain);
+    }
     match name {
+        "apachectl" | "apache2ctl" => apachectl(&plain),
+        "catalina.sh" if matches!(plain.first(), Some(&("run" | "start"))) => {
+            Ask::Service("tomcat".to_owned())
+        }
+        // It executes a program of that name.
+        "jupyter" => match args.split_first() {
+            Some((verb, rest)) if !verb.as_str().starts_with('-') => {
+                let program = Piece::at(&format!("jupyter-{}", verb.as_str()), verb.origin(0));
+                Ask::Command(std::iter::once(program).chain(rest.iter().cloned()).collect())
+            }
+            _ => Ask::Nothing,
+        },
         "docker" | "podman" | "nerdctl" | "docker.io" | "buildah" => container(args, &plain),
         "kubectl" | "oc" | "k3s" | "microk8s.kubectl" => cluster(args, &plain),
         "systemctl" => systemctl(&plain),
@@ -138,6 +155,24 @@ fn service(plain: &[&str]) -> Ask {
         }
         _ => Ask::Nothing,
     }
+}
+
+/// `/etc/init.d/nginx start`.
+fn script_of_init(name: &str, plain: &[&str]) -> Ask {
+    match plain.first() {
+        Some(&("start" | "restart" | "force-reload")) => Ask::Service(name.to_owned()),
+        _ => Ask::Else,
+    }
+}
+
+/// Apache's control script: without a verb, and with options for it, it starts the server.
+fn apachectl(plain: &[&str]) -> Ask {
+    let starts = match plain.first() {
+        Some(&("start" | "restart" | "graceful")) | None => true,
+        Some(word) => word.starts_with('-') && !matches!(*word, "-t" | "-v" | "-V" | "-S" | "-M" | "-l" | "-L" | "-h"),
+    };
+    let stops = plain.windows(2).any(|pair| pair[0] == "-k" && !matches!(pair[1], "start" | "restart"));
+    if starts && !stops { Ask::Service("apache2".to_owned()) } else { Ask::Else }
 }
 
 fn ssh(args: &[Piece], plain: &[&str], input: Option<&Piece>) -> Ask {

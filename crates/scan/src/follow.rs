@@ -4,7 +4,7 @@
 use detect::catalogue::Catalogue;
 use detect::identify::Identity;
 use detect::unwrap::Program;
-use event::Purpose;
+use event::{Confidence, Evidence, EvidenceKind, Purpose};
 
 use crate::ask::{self, Ask};
 use crate::image;
@@ -28,6 +28,8 @@ pub(crate) struct Start<'c> {
 /// Follows commands, and keeps the starts that they lead to.
 pub(crate) struct Follow<'c> {
     catalogue: &'c Catalogue,
+    /// Whether commands are looked for among those of npm's packages.
+    npm: bool,
     /// How many bytes may still be read: a text can have itself read again and again.
     left: usize,
     pub(crate) starts: Vec<Start<'c>>,
@@ -36,8 +38,8 @@ pub(crate) struct Follow<'c> {
 }
 
 impl<'c> Follow<'c> {
-    pub(crate) fn new(catalogue: &'c Catalogue, len: usize) -> Self {
-        Self { catalogue, left: 8 * len + (64 << 10), starts: Vec::new(), unread: None }
+    pub(crate) fn new(catalogue: &'c Catalogue, npm: bool, len: usize) -> Self {
+        Self { catalogue, npm, left: 8 * len + (64 << 10), starts: Vec::new(), unread: None }
     }
 
     fn spend(&mut self, bytes: usize, at: usize) -> bool {
@@ -94,7 +96,7 @@ impl<'c> Follow<'c> {
             command.words.as_slice()
         };
         let mut args: Vec<String> = words.iter().map(|w| w.as_str().to_owned()).collect();
-        named_after(self.catalogue, args.first_mut()?);
+        self.named_after(&mut args);
         if let Some((at, begins)) = self.catalogue.shell_text(&args) {
             let word = &words[at];
             return Some(word.slice(begins..word.as_str().len()));
@@ -112,7 +114,7 @@ impl<'c> Follow<'c> {
         } else {
             let own = &words[words.len().saturating_sub(program.args.len())..];
             let name = program.names.first().map_or("", String::as_str);
-            match ask::asks(name, own, command.input.as_ref()) {
+            match ask::asks(&program.path, name, own, command.input.as_ref()) {
                 Ask::Text(text) => return Some(text),
                 Ask::Texts(texts) => {
                     for text in texts {
@@ -126,7 +128,8 @@ impl<'c> Follow<'c> {
                     return self.command(&inner, false, below);
                 }
                 Ask::Service(name) => {
-                    program = self.catalogue.command_line(&[name]);
+                    self.named(first.origin(0), args, &name, false);
+                    return None;
                 }
                 Ask::Image { image, entrypoint, command } => {
                     let starts = self.starts.len();
@@ -137,6 +140,7 @@ impl<'c> Follow<'c> {
                     }
                     return None;
                 }
+                Ask::Else => return None,
                 Ask::Nothing => {}
             }
         }
@@ -156,27 +160,103 @@ impl<'c> Follow<'c> {
             let program = self.catalogue.command_line(&plain);
             let other = program.runtime.is_some() || !program.layers.is_empty() || plain[0].contains('/');
             let known = self.catalogue.identify_program(&program).is_some();
+            // An entry point of one's own most often ends with `exec "$@"`.
+            let script = entrypoint.and_then(<[Piece]>::last).is_some_and(|word| {
+                let word = word.as_str();
+                word.ends_with(".sh") || word.contains("entrypoint")
+            });
+            if script && self.starts.len() == before {
+                self.words(command, vars);
+            }
             if entrypoint.is_some() || self.starts.len() > before || known || other {
                 return;
             }
         }
-        let Some(server) = image::program(image.as_str()) else { return };
-        let mut args = vec![server];
-        args.extend(command.iter().map(|word| word.as_str().to_owned()));
-        let program = self.catalogue.command_line(&args);
-        self.judge(image.origin(0), vec![image.as_str().to_owned()], program, true);
+        let Some(name) = image::program(image.as_str()) else { return };
+        let words = vec![image.as_str().to_owned()];
+        if own.is_empty() {
+            self.named(image.origin(0), words, &name, true);
+        } else {
+            let mut args = vec![name];
+            args.extend(own.iter().map(|word| word.as_str().to_owned()));
+            let program = self.catalogue.command_line(&args);
+            self.judge(image.origin(0), words, program, true);
+        }
+    }
+
+    /// An image or a service that is called like a server, and is there to serve.
+    fn named(&mut self, at: usize, words: Vec<String>, name: &str, image: bool) {
+        let program = self.catalogue.command_line(&[name.to_owned()]);
+        let bare = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let of_that_name = || {
+            let server = self.catalogue.server(name).or_else(|| self.catalogue.server(bare))?;
+            let what = if image { "an image" } else { "a service" };
+            Some(Identity {
+                server,
+                purpose: Purpose::Serve,
+                confidence: Confidence::Weak,
+                masquerade: false,
+                evidence: vec![Evidence {
+                    kind: EvidenceKind::Name,
+                    agrees: true,
+                    detail: format!("{what} called {name}"),
+                }],
+                version: None,
+                disputed: false,
+                path: String::new(),
+            })
+        };
+        let identity = self.catalogue.identify_program(&program).or_else(of_that_name);
+        if let Some(mut identity) = identity {
+            identity.purpose = Purpose::Serve;
+            self.starts.push(Start { at, words, image, identity, program });
+        }
     }
 
     fn judge(&mut self, at: usize, words: Vec<String>, program: Program, image: bool) {
-        let Some(mut identity) = self.catalogue.identify_program(&program) else { return };
-        if identity.purpose == Purpose::Manage && !(image && program.args.is_empty()) {
+        let Some((program, identity)) = self.identify(program) else { return };
+        if identity.purpose != Purpose::Manage {
+            self.starts.push(Start { at, words, image, identity, program });
+        }
+    }
+
+    /// Which web server a program is. The commands of npm's packages are scripts of node that lie in a
+    /// place of their own, and have names that mean nothing elsewhere (`serve`).
+    fn identify(&self, program: Program) -> Option<(Program, Identity<'c>)> {
+        let plain = self.catalogue.identify_program(&program);
+        let runs_packages = |layer: &String| matches!(layer.as_str(), "npx" | "npm-exec");
+        let guess = plain.as_ref().is_some_and(|i| i.server.runtime.as_deref() == Some("bun"));
+        let npm = self.npm || guess || program.layers.iter().any(runs_packages);
+        if npm && program.runtime.is_none() && !program.path.contains('/') {
+            let path = format!("node_modules/.bin/{}", program.path);
+            let mut args = vec!["node".to_owned(), path];
+            args.extend_from_slice(&program.args);
+            let script = self.catalogue.command_line(&args);
+            if let Some(identity) = self.catalogue.identify_program(&script) {
+                return Some((script, identity));
+            }
+        }
+        plain.filter(|_| !guess).map(|identity| (program, identity))
+    }
+
+    /// A variable that nothing sets, in place of a program, is most often called after it: `$PYTHON`.
+    fn named_after(&self, args: &mut [String]) {
+        let Some(first) = args.first() else { return };
+        let braces = first.strip_prefix("${").and_then(|word| word.strip_suffix('}'));
+        let Some(name) = braces.or(first.strip_prefix('$')) else { return };
+        let name = name.split([':', '-', '=', '@', '[']).next().unwrap_or_default();
+        let name = name.to_ascii_lowercase();
+        let ends = ["_bin", "_cmd", "_exe", "_binary", "_path", "_executable"];
+        let name = ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+        if name.is_empty() {
             return;
         }
-        // What an image runs when nothing is said is what it is for.
-        if image && program.args.is_empty() {
-            identity.purpose = Purpose::Serve;
+        let mut named = args.to_vec();
+        name.clone_into(&mut named[0]);
+        let server = || self.catalogue.identify_program(&self.catalogue.command_line(&named));
+        if self.catalogue.runtime_of(name).is_some() || server().is_some() {
+            args.clone_from_slice(&named);
         }
-        self.starts.push(Start { at, words, image, identity, program });
     }
 }
 
@@ -229,19 +309,4 @@ fn reads_input(program: &Program) -> bool {
         && program.archive.is_none();
     let input = matches!(program.path.as_str(), "" | "-" | "/dev/stdin");
     nothing && (input || program.options.iter().any(|option| option == "-s"))
-}
-
-/// A variable that nothing sets, in place of a program, is most often called after it: `$PYTHON`.
-fn named_after(catalogue: &Catalogue, word: &mut String) {
-    let Some(name) = word.strip_prefix("${").and_then(|w| w.strip_suffix('}')).or(word.strip_prefix('$')) else {
-        return;
-    };
-    let name = name.split([':', '-', '=', '@', '[']).next().unwrap_or_default().to_ascii_lowercase();
-    let name = ["_bin", "_cmd", "_exe", "_binary", "_path", "_executable"]
-        .iter()
-        .find_map(|end| name.strip_suffix(end))
-        .unwrap_or(&name);
-    if !name.is_empty() && catalogue.runtime_of(name).is_some() {
-        name.clone_into(word);
-    }
 }

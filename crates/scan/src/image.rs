@@ -21,6 +21,9 @@ const OTHERS: &[(&str, &str, &str)] = &[
 /// What the first process of an image is called.
 pub(crate) fn program(image: &str) -> Option<String> {
     let image = image.trim().trim_start_matches("docker://");
+    // `${IMAGE:-nginx:1}`
+    let whole = image.strip_prefix("${").and_then(|inner| inner.strip_suffix('}'));
+    let image = whole.and_then(|inner| Some(inner.split_once(":-")?.1)).unwrap_or(image);
     let path = image.split('@').next().unwrap_or(image);
     let last = path.rsplit('/').next()?;
     let (name, tag) = last.split_once(':').unwrap_or((last, ""));

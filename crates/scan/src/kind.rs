@@ -72,7 +72,7 @@ impl Kind {
         let path = format!("/{path}");
         let name = path.rsplit('/').next().unwrap_or_default();
         let lower = name.to_ascii_lowercase();
-        let extension = extension(name);
+        let extension = extension(&lower);
         let below = |dir: &str| path.contains(&format!("/{dir}/"));
         let starts = |prefix: &str| lower.starts_with(prefix);
         Some(match lower.as_str() {

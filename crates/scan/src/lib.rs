@@ -76,7 +76,7 @@ pub fn scan<'c>(catalogue: &'c Catalogue, kind: Kind, text: &str) -> Found<'c> {
     };
     let mut sites = Sites::default();
     let read = format::read(kind, text, &mut sites);
-    let mut follow = Follow::new(catalogue, text.len());
+    let mut follow = Follow::new(catalogue, kind == Kind::Npm, text.len());
     let mut found = Found::default();
     for site in sites.list {
         let before = follow.starts.len();

@@ -6,7 +6,7 @@
 pub(crate) mod annotations;
 pub(crate) mod command;
 mod context;
-mod files;
+pub(crate) mod files;
 mod identity;
 pub(crate) mod report;
 pub(crate) mod reports;
