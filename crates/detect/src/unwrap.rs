@@ -295,6 +295,10 @@ fn behind(wrapper: &Wrapper, args: &[String]) -> Option<Behind> {
             return None;
         }
         if wrapper.command.iter().any(|c| c == name) {
+            let own = args[i..].iter().take_while(|arg| *arg != "--");
+            if own.into_iter().any(|arg| wrapper.stops.contains(arg)) {
+                return None;
+            }
             return match attached {
                 Some(text) => Some(Behind::Text { argument: i, begins: arg.len() - text.len() }),
                 None => args.get(i + 1).map(|_| Behind::Text { argument: i + 1, begins: 0 }),

@@ -18,7 +18,11 @@ pub(crate) enum Ask {
     /// That the service of this name is started.
     Service(String),
     /// That a container is started.
-    Image { image: Piece, entrypoint: Option<Vec<Piece>>, command: Vec<Piece> },
+    Image {
+        image: Piece,
+        entrypoint: Option<Vec<Piece>>,
+        command: Vec<Piece>,
+    },
 }
 
 /// What the program of this path and name is asked for with these arguments.
@@ -58,16 +62,41 @@ pub(crate) fn asks(path: &str, name: &str, args: &[Piece], input: Option<&Piece>
 
 /// Options of `docker run` that take no value; all others do.
 const FLAGS: &[&str] = &[
-    "--detach", "--interactive", "--tty", "--rm", "--init", "--privileged", "--publish-all",
-    "--read-only", "--no-healthcheck", "--oom-kill-disable", "--disable-content-trust",
-    "--sig-proxy", "--quiet", "--replace", "--no-hosts", "--rmi", "--help", "-h",
+    "--detach",
+    "--interactive",
+    "--tty",
+    "--rm",
+    "--init",
+    "--privileged",
+    "--publish-all",
+    "--read-only",
+    "--no-healthcheck",
+    "--oom-kill-disable",
+    "--disable-content-trust",
+    "--sig-proxy",
+    "--quiet",
+    "--replace",
+    "--no-hosts",
+    "--rmi",
+    "--help",
+    "-h",
 ];
 
 fn container(args: &[Piece], plain: &[&str]) -> Ask {
     // Options before the sub-command: those with a value are few.
     let mut at = 0;
     while let Some(word) = plain.get(at).filter(|word| word.starts_with('-')) {
-        let value = matches!(*word, "-H" | "--host" | "-c" | "--context" | "--config" | "-l" | "--log-level" | "--url" | "--root");
+        let value = matches!(
+            *word,
+            "-H" | "--host"
+                | "-c"
+                | "--context"
+                | "--config"
+                | "-l"
+                | "--log-level"
+                | "--url"
+                | "--root"
+        );
         at += if value { 2 } else { 1 };
     }
     if plain.get(at) == Some(&"container") {
@@ -80,13 +109,17 @@ fn container(args: &[Piece], plain: &[&str]) -> Ask {
     let mut entrypoint = None;
     at += 1;
     while let Some(word) = plain.get(at).filter(|word| word.starts_with('-') && **word != "--") {
-        let (name, attached) = word.split_once('=').map_or((*word, false), |(name, _)| (name, true));
+        let (name, attached) =
+            word.split_once('=').map_or((*word, false), |(name, _)| (name, true));
         let letters = !word.starts_with("--");
         let takes = if letters {
             let last = word.chars().last().unwrap_or('-');
             let cluster = word[1..].chars().all(|c| matches!(c, 'd' | 'i' | 't' | 'P' | 'q'));
             // `-p80:80`: the value is in the word.
-            !cluster && (word.len() == 2 || word[1..word.len() - 1].chars().all(|c| "ditPq".contains(c)) && last.is_alphabetic())
+            !cluster
+                && (word.len() == 2
+                    || word[1..word.len() - 1].chars().all(|c| "ditPq".contains(c))
+                        && last.is_alphabetic())
         } else {
             !attached && !FLAGS.contains(&name)
         };
@@ -115,11 +148,12 @@ fn container(args: &[Piece], plain: &[&str]) -> Ask {
 fn cluster(args: &[Piece], plain: &[&str]) -> Ask {
     let verb = plain.iter().find(|word| !word.starts_with('-')).copied().unwrap_or_default();
     let behind = plain.iter().position(|word| *word == "--").map(|at| args[at + 1..].to_vec());
-    let image = plain.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--image") {
-        Some("") => args.get(at + 1).cloned(),
-        Some(_) => Some(args[at].slice("--image=".len()..word.len())),
-        None => None,
-    });
+    let image =
+        plain.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--image") {
+            Some("") => args.get(at + 1).cloned(),
+            Some(_) => Some(args[at].slice("--image=".len()..word.len())),
+            None => None,
+        });
     match (verb, image, behind) {
         ("run" | "create", Some(image), behind) => {
             Ask::Image { image, entrypoint: None, command: behind.unwrap_or_default() }
@@ -169,9 +203,13 @@ fn script_of_init(name: &str, plain: &[&str]) -> Ask {
 fn apachectl(plain: &[&str]) -> Ask {
     let starts = match plain.first() {
         Some(&("start" | "restart" | "graceful")) | None => true,
-        Some(word) => word.starts_with('-') && !matches!(*word, "-t" | "-v" | "-V" | "-S" | "-M" | "-l" | "-L" | "-h"),
+        Some(word) => {
+            word.starts_with('-')
+                && !matches!(*word, "-t" | "-v" | "-V" | "-S" | "-M" | "-l" | "-L" | "-h")
+        }
     };
-    let stops = plain.windows(2).any(|pair| pair[0] == "-k" && !matches!(pair[1], "start" | "restart"));
+    let stops =
+        plain.windows(2).any(|pair| pair[0] == "-k" && !matches!(pair[1], "start" | "restart"));
     if starts && !stops { Ask::Service("apache2".to_owned()) } else { Ask::Else }
 }
 
@@ -202,12 +240,24 @@ fn wrapped(name: &str, args: &[Piece], plain: &[&str]) -> Ask {
     if name == "nodemon" {
         // `nodemon --exec TEXT`; else it runs a script of node.
         let exec = plain.iter().position(|word| matches!(*word, "--exec" | "-x"));
-        return exec.and_then(|at| args.get(at + 1)).map_or(Ask::Nothing, |text| Ask::Text(text.clone()));
+        return exec
+            .and_then(|at| args.get(at + 1))
+            .map_or(Ask::Nothing, |text| Ask::Text(text.clone()));
     }
-    let start = plain.iter().position(|word| !own(word));
+    let mut start = plain.iter().position(|word| !own(word));
+    if name == "daemon" {
+        let values = ["-u", "-p", "-P", "-o", "-m", "-l", "-t", "-T", "-s", "-R"];
+        let mut at = 0;
+        while let Some(word) = plain.get(at).filter(|word| word.starts_with('-')) {
+            at += if values.contains(word) { 2 } else { 1 };
+        }
+        start = Some(at);
+    }
     match start {
         Some(at) if name == "cross-env-shell" => Ask::Text(joined(&args[at..])),
-        Some(at) if name.starts_with("wait-for-it") || name == "dockerize" || at >= args.len() => Ask::Nothing,
+        Some(at) if name.starts_with("wait-for-it") || name == "dockerize" || at >= args.len() => {
+            Ask::Nothing
+        }
         Some(at) => Ask::Command(args[at..].to_vec()),
         None => Ask::Nothing,
     }

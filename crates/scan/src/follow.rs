@@ -144,12 +144,18 @@ impl<'c> Follow<'c> {
                 Ask::Nothing => {}
             }
         }
-        self.judge(first.origin(0), args, program, false);
+        self.judge(first.origin(0), &args, program, false);
         None
     }
 
     /// A container of an image, with what is to run in it instead of what the image says.
-    pub(crate) fn image(&mut self, image: &Piece, entrypoint: Option<&[Piece]>, command: &[Piece], vars: &Vars) {
+    pub(crate) fn image(
+        &mut self,
+        image: &Piece,
+        entrypoint: Option<&[Piece]>,
+        command: &[Piece],
+        vars: &Vars,
+    ) {
         let mut own = entrypoint.unwrap_or_default().to_vec();
         own.extend_from_slice(command);
         let option = own.first().is_some_and(|word| word.as_str().starts_with('-'));
@@ -158,7 +164,8 @@ impl<'c> Follow<'c> {
             self.words(&own, vars);
             let plain = own.iter().map(|w| w.as_str().to_owned()).collect::<Vec<_>>();
             let program = self.catalogue.command_line(&plain);
-            let other = program.runtime.is_some() || !program.layers.is_empty() || plain[0].contains('/');
+            let other =
+                program.runtime.is_some() || !program.layers.is_empty() || plain[0].contains('/');
             let known = self.catalogue.identify_program(&program).is_some();
             // An entry point of one's own most often ends with `exec "$@"`.
             let script = entrypoint.and_then(<[Piece]>::last).is_some_and(|word| {
@@ -172,15 +179,20 @@ impl<'c> Follow<'c> {
                 return;
             }
         }
-        let Some(name) = image::program(image.as_str()) else { return };
+        let Some((name, other)) = image::named(image.as_str()) else { return };
         let words = vec![image.as_str().to_owned()];
         if own.is_empty() {
-            self.named(image.origin(0), words, &name, true);
-        } else {
-            let mut args = vec![name];
+            self.named(image.origin(0), words, other.unwrap_or(name), true);
+            return;
+        }
+        // Its entry point is most often the program that it is called after.
+        for name in std::iter::once(name).chain(other) {
+            let mut args = vec![name.to_owned()];
             args.extend(own.iter().map(|word| word.as_str().to_owned()));
             let program = self.catalogue.command_line(&args);
-            self.judge(image.origin(0), words, program, true);
+            if self.judge(image.origin(0), &words, program, true) {
+                return;
+            }
         }
     }
 
@@ -213,11 +225,14 @@ impl<'c> Follow<'c> {
         }
     }
 
-    fn judge(&mut self, at: usize, words: Vec<String>, program: Program, image: bool) {
-        let Some((program, identity)) = self.identify(program) else { return };
+    /// Keeps a start, if a program is a server and is to serve. Whether it is a server, is the answer.
+    fn judge(&mut self, at: usize, words: &[String], program: Program, image: bool) -> bool {
+        let Some((program, identity)) = self.identify(program) else { return false };
         if identity.purpose != Purpose::Manage {
+            let words = words.to_vec();
             self.starts.push(Start { at, words, image, identity, program });
         }
+        true
     }
 
     /// Which web server a program is. The commands of npm's packages are scripts of node that lie in a

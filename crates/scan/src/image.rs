@@ -1,6 +1,6 @@
 //! Images of containers: which program do they run unless told otherwise?
 
-/// Images whose server is called otherwise; of the others the name says it. `-` stands before a part of a tag.
+/// Images whose server is called otherwise: the name, a part of the tag, and the server.
 const OTHERS: &[(&str, &str, &str)] = &[
     ("php", "apache", "apache2"),
     ("php", "fpm", "php-fpm"),
@@ -16,15 +16,23 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("nginx-proxy", "", "nginx"),
     ("nginx-ingress-controller", "", "nginx"),
     ("apache", "", "apache2"),
+    ("consul", "", "consul-agent"),
+    ("vault", "", "vault-server"),
+    ("registry", "", "docker-registry"),
+    ("rabbitmq", "management", "rabbitmq-management"),
+    ("unit", "", "nginx-unit"),
 ];
 
-/// What the first process of an image is called.
-pub(crate) fn program(image: &str) -> Option<String> {
+/// The name of an image, and the server that it is known to run, if that is called otherwise.
+pub(crate) fn named(image: &str) -> Option<(&str, Option<&'static str>)> {
     let image = image.trim().trim_start_matches("docker://");
     // `${IMAGE:-nginx:1}`
     let whole = image.strip_prefix("${").and_then(|inner| inner.strip_suffix('}'));
     let image = whole.and_then(|inner| Some(inner.split_once(":-")?.1)).unwrap_or(image);
     let path = image.split('@').next().unwrap_or(image);
+    if path.contains(|c: char| c.is_whitespace() || matches!(c, '`' | ',' | '=' | '(' | '"')) {
+        return None;
+    }
     let last = path.rsplit('/').next()?;
     let (name, tag) = last.split_once(':').unwrap_or((last, ""));
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -32,12 +40,16 @@ pub(crate) fn program(image: &str) -> Option<String> {
         return None;
     }
     let other = OTHERS.iter().find(|(of, part, _)| *of == name && tag.contains(part));
-    Some(other.map_or(name, |(_, _, program)| program).to_owned())
+    Some((name, other.map(|(_, _, server)| *server)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::program;
+    use super::named;
+
+    fn program(image: &str) -> Option<&str> {
+        named(image).map(|(name, other)| other.unwrap_or(name))
+    }
 
     #[test]
     fn the_name_says_it() {
@@ -50,7 +62,7 @@ mod tests {
             ("php:8.3-cli", "php"),
             ("nginxinc/nginx-unprivileged", "nginx"),
         ] {
-            assert_eq!(program(image).as_deref(), Some(expected), "{image}");
+            assert_eq!(program(image), Some(expected), "{image}");
         }
         assert_eq!(program("${IMAGE}"), None);
         assert_eq!(program(""), None);

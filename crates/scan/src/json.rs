@@ -66,7 +66,8 @@ mod tests {
     #[test]
     fn strings_know_where_they_stood() {
         let text = "{ // c\n \"a\": {\"b\": \"x \\\"needle\\\"\"}, }";
-        let found = object(text, |o| texts(text, &o.get_object("a").unwrap().get("b").unwrap().value));
+        let found =
+            object(text, |o| texts(text, &o.get_object("a").unwrap().get("b").unwrap().value));
         let found = found.unwrap();
         let at = found[0].as_str().find("needle").unwrap();
         assert_eq!(found[0].origin(at), text.find("needle").unwrap());

@@ -53,6 +53,32 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::GithubWorkflow,
+        Self::GithubAction,
+        Self::Gitlab,
+        Self::Jenkins,
+        Self::Circleci,
+        Self::Azure,
+        Self::Buildkite,
+        Self::Bitbucket,
+        Self::Drone,
+        Self::Woodpecker,
+        Self::Travis,
+        Self::Tekton,
+        Self::Kubernetes,
+        Self::Compose,
+        Self::Dockerfile,
+        Self::Systemd,
+        Self::Procfile,
+        Self::Supervisor,
+        Self::Npm,
+        Self::Composer,
+        Self::Makefile,
+        Self::Shell,
+    ];
+
     /// The kind of a file, by its path below the repository's root (parted by `/`) and its beginning;
     /// `None` if it is not read.
     pub fn of(path: &str, head: &str) -> Option<Self> {
@@ -65,7 +91,10 @@ impl Kind {
         let extension = extension(name);
         Self::by_name(path).is_some()
             || is_yaml(extension)
-            || matches!(extension, "" | "conf" | "ini" | "cfg" | "bashrc" | "in" | "tpl" | "cgi" | "postinst" | "init")
+            || matches!(
+                extension,
+                "" | "conf" | "ini" | "cfg" | "bashrc" | "in" | "tpl" | "cgi" | "postinst" | "init"
+            )
     }
 
     fn by_name(path: &str) -> Option<Self> {
@@ -86,24 +115,52 @@ impl Kind {
             "composer.json" => Self::Composer,
             "makefile" | "gnumakefile" | "bsdmakefile" => Self::Makefile,
             _ if is_yaml(extension) && below(".github/workflows") => Self::GithubWorkflow,
-            _ if is_yaml(extension) && (below(".gitlab/ci") || lower.contains(".gitlab-ci.")) => Self::Gitlab,
+            _ if is_yaml(extension) && (below(".gitlab/ci") || lower.contains(".gitlab-ci.")) => {
+                Self::Gitlab
+            }
             _ if is_yaml(extension) && below(".circleci") => Self::Circleci,
             _ if is_yaml(extension) && below(".woodpecker") => Self::Woodpecker,
             _ if is_yaml(extension) && below(".buildkite") => Self::Buildkite,
-            _ if is_yaml(extension) && (starts("azure-pipeline") || starts(".azure-pipeline") || below(".azure-pipelines") || below("azure-pipelines") || below(".vsts-ci") || starts(".vsts-ci")) => {
+            _ if is_yaml(extension)
+                && (starts("azure-pipeline")
+                    || starts(".azure-pipeline")
+                    || below(".azure-pipelines")
+                    || below("azure-pipelines")
+                    || below(".vsts-ci")
+                    || starts(".vsts-ci")) =>
+            {
                 Self::Azure
             }
-            _ if is_yaml(extension) && (starts("docker-compose") || starts("compose.") || starts("compose-") || lower.contains(".compose.") || starts("docker-stack")) => {
+            _ if is_yaml(extension)
+                && (starts("docker-compose")
+                    || starts("compose.")
+                    || starts("compose-")
+                    || lower.contains(".compose.")
+                    || starts("docker-stack")) =>
+            {
                 Self::Compose
             }
             _ if extension == "jenkinsfile" || starts("jenkinsfile") => Self::Jenkins,
-            _ if matches!(extension, "dockerfile" | "containerfile") || ["dockerfile", "containerfile"].iter().any(|n| is_or_dotted(&lower, n)) => {
+            _ if matches!(extension, "dockerfile" | "containerfile")
+                || ["dockerfile", "containerfile"].iter().any(|n| is_or_dotted(&lower, n)) =>
+            {
                 Self::Dockerfile
             }
             _ if is_or_dotted(&lower, "procfile") => Self::Procfile,
-            _ if is_or_dotted(&lower, "makefile") || matches!(extension, "mk" | "mak") => Self::Makefile,
-            _ if extension == "service" || lower.ends_with(".service.in") || extension == "container" => Self::Systemd,
-            _ if matches!(extension, "sh" | "bash" | "zsh" | "ksh" | "bats") || lower.ends_with(".sh.in") => Self::Shell,
+            _ if is_or_dotted(&lower, "makefile") || matches!(extension, "mk" | "mak") => {
+                Self::Makefile
+            }
+            _ if extension == "service"
+                || lower.ends_with(".service.in")
+                || extension == "container" =>
+            {
+                Self::Systemd
+            }
+            _ if matches!(extension, "sh" | "bash" | "zsh" | "ksh" | "bats")
+                || lower.ends_with(".sh.in") =>
+            {
+                Self::Shell
+            }
             _ => return None,
         })
     }
@@ -126,7 +183,10 @@ impl Kind {
         if is_yaml(extension(name)) {
             return if !has("kind:") || !has("apiVersion:") {
                 None
-            } else if head.lines().any(|l| l.starts_with("apiVersion:") && l.contains("tekton.dev/")) {
+            } else if head
+                .lines()
+                .any(|l| l.starts_with("apiVersion:") && l.contains("tekton.dev/"))
+            {
                 Some(Self::Tekton)
             } else {
                 Some(Self::Kubernetes)
@@ -140,11 +200,27 @@ impl Kind {
 /// `Dockerfile`, `Dockerfile.web`.
 fn is_or_dotted(name: &str, of: &str) -> bool {
     let rest = name.strip_prefix(of);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.') && !is_document(extension(name)))
+    rest.is_some_and(|rest| {
+        rest.is_empty() || rest.starts_with(['.', '-', '_']) && !is_document(extension(name))
+    })
 }
 
 fn is_document(extension: &str) -> bool {
-    matches!(extension, "md" | "rst" | "txt" | "adoc" | "html" | "yml" | "yaml" | "json" | "py" | "go" | "rb" | "js" | "sh")
+    matches!(
+        extension,
+        "md" | "rst"
+            | "txt"
+            | "adoc"
+            | "html"
+            | "yml"
+            | "yaml"
+            | "json"
+            | "py"
+            | "go"
+            | "rb"
+            | "js"
+            | "sh"
+    )
 }
 
 fn is_yaml(extension: &str) -> bool {

@@ -95,11 +95,12 @@ pub fn scan<'c>(catalogue: &'c Catalogue, kind: Kind, text: &str) -> Found<'c> {
     found.starts.dedup_by(|a, b| {
         a.position == b.position && a.identity.server.name() == b.identity.server.name()
     });
-    let too_much = || follow.unread.map(|at| (position(at), "takes too many steps to read to its end".to_owned()));
+    let too_much = || {
+        follow.unread.map(|at| (position(at), "takes too many steps to read to its end".to_owned()))
+    };
     found.unread = match read {
         Err(problem) => Some((position(problem.at), problem.why)),
         Ok(()) => too_much(),
     };
     found
 }
-

@@ -30,9 +30,10 @@ impl Piece {
         if text.is_empty() {
             return;
         }
-        let goes_on = self.marks.last().is_some_and(|(from, place)| {
-            place + (self.text.len() - from) == origin
-        });
+        let goes_on = self
+            .marks
+            .last()
+            .is_some_and(|(from, place)| place + (self.text.len() - from) == origin);
         if !goes_on {
             self.marks.push((self.text.len(), origin));
         }

@@ -108,12 +108,7 @@ impl Yaml {
 }
 
 /// The text of a scalar, laid over its source.
-fn scalar(
-    value: &str,
-    text: &str,
-    range: std::ops::Range<usize>,
-    style: ScalarStyle,
-) -> Piece {
+fn scalar(value: &str, text: &str, range: std::ops::Range<usize>, style: ScalarStyle) -> Piece {
     let raw = text.get(range.clone()).unwrap_or_default();
     let quotes = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
     let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
@@ -169,11 +164,14 @@ impl<'y> Node<'y> {
         let mut found = Vec::new();
         let mut more = Vec::new();
         for (key, value) in entries.iter().take(most) {
-            let (Some(key), value) = (self.other(*key).text(), self.other(*value)) else { continue };
+            let (Some(key), value) = (self.other(*key).text(), self.other(*value)) else {
+                continue;
+            };
             if key.as_str() != "<<" {
                 found.push((key.as_str(), value));
             } else if deepest > 0 && more.len() < MERGED {
-                let several = value.items().take(MERGED).flat_map(|i| i.merged(deepest - 1, MERGED));
+                let several =
+                    value.items().take(MERGED).flat_map(|i| i.merged(deepest - 1, MERGED));
                 more.extend(value.merged(deepest - 1, MERGED));
                 more.extend(several.take(MERGED));
             }
@@ -206,7 +204,11 @@ impl<'y> Node<'y> {
     /// The texts of a list, which may have lists in it; or a text.
     pub(crate) fn flat_texts(self) -> Vec<&'y Piece> {
         let inside = self.items().flat_map(|item| {
-            if item.text().is_some() { item.texts() } else { item.items().flat_map(Self::texts).collect() }
+            if item.text().is_some() {
+                item.texts()
+            } else {
+                item.items().flat_map(Self::texts).collect()
+            }
         });
         self.text().into_iter().chain(inside).collect()
     }

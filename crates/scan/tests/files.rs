@@ -42,7 +42,9 @@ fn files_start_what_is_expected() {
             continue;
         };
         let found = scan::scan(&catalogue, kind, &text);
-        lines.extend(found.unread.iter().map(|(at, why)| format!("{path}:{}:{}: {why}", at.line, at.column)));
+        lines.extend(
+            found.unread.iter().map(|(at, why)| format!("{path}:{}:{}: {why}", at.line, at.column)),
+        );
         for start in found.starts {
             let place: Vec<String> =
                 start.place.iter().map(|part| format!("{} {}", part.kind, part.name)).collect();

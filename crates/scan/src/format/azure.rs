@@ -55,7 +55,8 @@ impl<'y> Reader<'y, '_> {
 
     fn task(&mut self, task: &str, node: Node<'y>, place: &Place) {
         let shells = ["Bash@", "CmdLine@", "ShellScript@", "SSH@"];
-        let Some(inputs) = node.get("inputs").filter(|_| shells.iter().any(|t| task.starts_with(t)))
+        let Some(inputs) =
+            node.get("inputs").filter(|_| shells.iter().any(|t| task.starts_with(t)))
         else {
             return;
         };

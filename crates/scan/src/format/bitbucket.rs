@@ -10,7 +10,9 @@ use super::{DEEPEST, lines};
 pub(super) fn pipelines(root: Node<'_>, sites: &mut Sites) {
     let services = root.get("definitions").and_then(|d| d.get("services"));
     for (name, service) in services.map(Node::entries).unwrap_or_default() {
-        if let Some(image) = service.get("image").and_then(|i| i.text().or_else(|| i.get("name")?.text())) {
+        if let Some(image) =
+            service.get("image").and_then(|i| i.text().or_else(|| i.get("name")?.text()))
+        {
             sites.image(&inside(&Vec::new(), "service", name), image, None, Vec::new());
         }
     }
@@ -23,7 +25,13 @@ pub(super) fn pipelines(root: Node<'_>, sites: &mut Sites) {
 }
 
 /// Steps stand in lists, in parallel groups and stages, below branches and tags.
-fn walk(node: Node<'_>, place: &Place, deepest: usize, seen: &mut HashSet<usize>, sites: &mut Sites) {
+fn walk(
+    node: Node<'_>,
+    place: &Place,
+    deepest: usize,
+    seen: &mut HashSet<usize>,
+    sites: &mut Sites,
+) {
     if deepest == 0 || !seen.insert(node.id()) {
         return;
     }

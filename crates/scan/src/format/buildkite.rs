@@ -28,7 +28,10 @@ fn steps(list: Node<'_>, place: &Place, deepest: usize, sites: &mut Sites) {
         let plugins = step.get("plugins");
         let listed = plugins.into_iter().flat_map(Node::items).flat_map(Node::entries);
         for (name, plugin) in listed.chain(plugins.map(Node::entries).unwrap_or_default()) {
-            let docker = name.split('#').next().is_some_and(|name| name.rsplit('/').next() == Some("docker"));
+            let docker = name
+                .split('#')
+                .next()
+                .is_some_and(|name| name.rsplit('/').next() == Some("docker"));
             if let Some(image) = plugin.get("image").and_then(Node::text).filter(|_| docker) {
                 let words = command(plugin.get("command"));
                 // The step's own command runs in it instead.

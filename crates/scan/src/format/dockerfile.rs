@@ -71,11 +71,13 @@ impl Lines {
         let name = text[..end].to_ascii_uppercase();
         let mut body = whole.slice(end..text.len()).trim();
         if name == "ONBUILD" {
-            let inner = body.as_str().split_ascii_whitespace().next().unwrap_or_default().to_owned();
+            let inner =
+                body.as_str().split_ascii_whitespace().next().unwrap_or_default().to_owned();
             body = body.slice(inner.len()..body.as_str().len()).trim();
             return Some(Instruction { name: inner.to_ascii_uppercase(), body, documents: None });
         }
-        let documents = matches!(name.as_str(), "RUN" | "COPY" | "ADD").then(|| self.documents(&body));
+        let documents =
+            matches!(name.as_str(), "RUN" | "COPY" | "ADD").then(|| self.documents(&body));
         Some(Instruction { name, body, documents: documents.flatten() })
     }
 
@@ -83,7 +85,9 @@ impl Lines {
     fn documents(&mut self, body: &Piece) -> Option<Piece> {
         let mut found = None;
         let words = body.as_str().split_ascii_whitespace();
-        for word in words.filter_map(|word| word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")) {
+        for word in words.filter_map(|word| {
+            word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")
+        }) {
             let dash = word.starts_with('-');
             let delimiter = word.trim_start_matches('-').trim_matches(['"', '\'']);
             let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -210,7 +214,9 @@ impl Reader<'_> {
     /// The stage whose image an image is.
     fn base(&self, at: usize) -> Option<usize> {
         let image = self.stages[at].image.as_str();
-        self.stages[..at].iter().rposition(|s| !s.name.is_empty() && s.name.eq_ignore_ascii_case(image))
+        self.stages[..at]
+            .iter()
+            .rposition(|s| !s.name.is_empty() && s.name.eq_ignore_ascii_case(image))
     }
 
     /// What containers of a stage run, if the stage says so, or if it is the last one.

@@ -7,7 +7,9 @@ use super::{command, lines};
 
 pub(super) fn pipeline(root: Node<'_>, sites: &mut Sites) {
     let place = inside(&Vec::new(), "pipeline", root.str("name").unwrap_or_default());
-    for (kind, key) in [("step", "steps"), ("step", "pipeline"), ("service", "services"), ("step", "clone")] {
+    for (kind, key) in
+        [("step", "steps"), ("step", "pipeline"), ("service", "services"), ("step", "clone")]
+    {
         let Some(list) = root.get(key) else { continue };
         for step in list.items() {
             read(step, &inside(&place, kind, step.str("name").unwrap_or_default()), sites);

@@ -159,7 +159,8 @@ impl<'t> Reader<'t, '_> {
 
     fn string(&mut self) -> Piece {
         let rest = self.rest();
-        let quote = ["'''", "\"\"\"", "'", "\""].into_iter().find(|q| rest.starts_with(q)).unwrap_or("'");
+        let quote =
+            ["'''", "\"\"\"", "'", "\""].into_iter().find(|q| rest.starts_with(q)).unwrap_or("'");
         let fills_in = quote.starts_with('"');
         self.at += quote.len();
         let mut piece = Piece::default();

@@ -19,7 +19,13 @@ pub(super) fn resource(root: Node<'_>, sites: &mut Sites) {
     }
 }
 
-fn walk(node: Node<'_>, place: &Place, deepest: usize, seen: &mut HashSet<usize>, sites: &mut Sites) {
+fn walk(
+    node: Node<'_>,
+    place: &Place,
+    deepest: usize,
+    seen: &mut HashSet<usize>,
+    sites: &mut Sites,
+) {
     if deepest == 0 || !seen.insert(node.id()) {
         return;
     }
@@ -44,7 +50,8 @@ fn container(container: Node<'_>, place: &Place, sites: &mut Sites) {
         sites.image(place, image, entrypoint, command(container.get("args")));
     }
     let lifecycle = container.get("lifecycle");
-    let hooks = ["postStart", "preStop"].iter().filter_map(|key| Some((*key, lifecycle?.get(key)?)));
+    let hooks =
+        ["postStart", "preStop"].iter().filter_map(|key| Some((*key, lifecycle?.get(key)?)));
     let probes = ["livenessProbe", "readinessProbe", "startupProbe"];
     let probes = probes.iter().filter_map(|key| Some((*key, container.get(key)?)));
     for (key, hook) in hooks.chain(probes) {

@@ -55,7 +55,10 @@ impl Reader<'_> {
         }
         let mut words = plain.split_ascii_whitespace();
         match words.next() {
-            Some("ifeq" | "ifneq" | "ifdef" | "ifndef" | "else" | "endif" | "include" | "-include" | "sinclude" | "vpath" | "undefine") => return,
+            Some(
+                "ifeq" | "ifneq" | "ifdef" | "ifndef" | "else" | "endif" | "include" | "-include"
+                | "sinclude" | "vpath" | "undefine",
+            ) => return,
             _ => {}
         }
         if let Some((name, value)) = assignment(plain) {
@@ -162,7 +165,9 @@ impl Reader<'_> {
 /// The variable that a line sets, and what to.
 fn assignment(line: &str) -> Option<(&str, &str)> {
     let mut rest = line;
-    while let Some(after) = ["export ", "override ", "private "].iter().find_map(|w| rest.strip_prefix(w)) {
+    while let Some(after) =
+        ["export ", "override ", "private "].iter().find_map(|w| rest.strip_prefix(w))
+    {
         rest = after.trim_start();
     }
     let (before, value) = rest.split_once('=')?;

@@ -2,10 +2,10 @@
 
 use jsonc_parser::ast::Object;
 
+use crate::Problem;
 use crate::json;
 use crate::site::{Sites, inside};
 use crate::text::Piece;
-use crate::Problem;
 
 pub(super) fn npm(text: &str, sites: &mut Sites) -> Result<(), Problem> {
     for (name, command) in scripts(text)? {
@@ -30,7 +30,8 @@ pub(super) fn composer(text: &str, sites: &mut Sites) -> Result<(), Problem> {
 /// The commands below `scripts`, by name.
 fn scripts(text: &str) -> Result<Vec<(String, Piece)>, Problem> {
     json::object(text, |root: &Object<'_>| {
-        let scripts = root.get_object("scripts").map(|s| s.properties.as_slice()).unwrap_or_default();
+        let scripts =
+            root.get_object("scripts").map(|s| s.properties.as_slice()).unwrap_or_default();
         let each = scripts.iter().flat_map(|script| {
             let commands = json::texts(text, &script.value);
             commands.into_iter().map(|command| (script.name.as_str().to_owned(), command))

@@ -20,7 +20,10 @@ pub(super) fn unit(text: &str, sites: &mut Sites) {
         let place = inside(&Vec::new(), "key", &entry.key);
         // Marks before the path say how it is run.
         let value = entry.value.as_str();
-        let marks = value.len() - value.trim_start_matches(['@', '-', ':', '+', '!', '|']).len();
+        let bare = value.trim_start_matches(['@', '-', ':', '+', '!', '|']);
+        // `@bindir@/nginx`: filled in before anybody reads it.
+        let template = bare.split_ascii_whitespace().next().is_some_and(|word| word.contains('@'));
+        let marks = value.len() - bare.len() - usize::from(template && value.starts_with('@'));
         let words = split::words(&entry.value.slice(marks..value.len()));
         let own_name = value[..marks].contains('@');
         for command in words.split(|word| word.as_str() == ";") {

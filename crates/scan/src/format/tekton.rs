@@ -19,7 +19,13 @@ pub(super) fn resource(root: Node<'_>, sites: &mut Sites) {
     }
 }
 
-fn walk(node: Node<'_>, place: &Place, deepest: usize, seen: &mut HashSet<usize>, sites: &mut Sites) {
+fn walk(
+    node: Node<'_>,
+    place: &Place,
+    deepest: usize,
+    seen: &mut HashSet<usize>,
+    sites: &mut Sites,
+) {
     if deepest == 0 || !seen.insert(node.id()) {
         return;
     }

@@ -6,8 +6,15 @@ use crate::yaml::Node;
 use super::lines;
 
 const PHASES: &[&str] = &[
-    "before_install", "install", "before_script", "script", "after_script", "after_success",
-    "after_failure", "before_deploy", "after_deploy",
+    "before_install",
+    "install",
+    "before_script",
+    "script",
+    "after_script",
+    "after_success",
+    "after_failure",
+    "before_deploy",
+    "after_deploy",
 ];
 
 pub(super) fn build(root: Node<'_>, sites: &mut Sites) {

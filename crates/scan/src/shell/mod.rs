@@ -39,9 +39,11 @@ pub(crate) fn commands(text: &Piece, vars: &mut Vars, mut take: impl FnMut(Comma
                 inputs.insert(reader.id(), input);
             }
         }
-        "variable_assignment" => Words::new(text, vars).assignment(node).into_iter().for_each(|(name, value)| {
-            words::set(vars, name, value);
-        }),
+        "variable_assignment" => {
+            Words::new(text, vars).assignment(node).into_iter().for_each(|(name, value)| {
+                words::set(vars, name, value);
+            })
+        }
         "for_statement" => {
             if let Some((name, value)) = Words::new(text, vars).first_of_loop(node) {
                 words::set(vars, name, value);
@@ -51,6 +53,14 @@ pub(crate) fn commands(text: &Piece, vars: &mut Vars, mut take: impl FnMut(Comma
             let reader = Words::new(text, vars);
             let words = reader.command(node);
             let input = inputs.remove(&node.id()).or_else(|| reader.here_string(node));
+            // `set -- nginx -g x`, and then `exec "$@"`.
+            if let [set, dashes, rest @ ..] = words.as_slice()
+                && (set.as_str(), dashes.as_str()) == ("set", "--")
+            {
+                let rest: Vec<&str> = rest.iter().map(Piece::as_str).collect();
+                let rest = rest.join(" ");
+                words::set(vars, "@".to_owned(), rest);
+            }
             let own = words.first().is_none_or(|word| functions.contains(word.as_str()));
             if !own {
                 take(Command { words, input });

@@ -45,6 +45,7 @@ impl<'t> Words<'t> {
     pub(super) fn command(&self, node: Node<'_>) -> Vec<Piece> {
         let mut words = Vec::new();
         let mut left = LONGEST_COMMAND;
+        let mut end = None;
         let mut cursor = node.walk();
         for (at, child) in node.children(&mut cursor).enumerate() {
             let field = node.field_name_for_child(u32::try_from(at).unwrap_or(u32::MAX));
@@ -53,14 +54,21 @@ impl<'t> Words<'t> {
                 (Some("argument"), _) => child,
                 _ => continue,
             };
-            for word in self.fields(word) {
-                let len = word.as_str().len();
-                if len > left {
-                    return words;
-                }
-                left -= len;
-                words.push(word);
+            let fields = self.fields(word);
+            let len: usize = fields.iter().map(|field| field.as_str().len()).sum();
+            if len > left {
+                return words;
             }
+            left -= len;
+            let mut fields = fields.into_iter();
+            // The grammar parts some words where no blank is: "a=`b`".
+            if end == Some(word.start_byte())
+                && let (Some(last), Some(field)) = (words.last_mut(), fields.next())
+            {
+                Piece::append(last, &field);
+            }
+            end = Some(word.end_byte());
+            words.extend(fields);
         }
         words
     }
@@ -68,9 +76,17 @@ impl<'t> Words<'t> {
     /// One word, or as many as an unquoted variable holds.
     fn fields(&self, node: Node<'_>) -> Vec<Piece> {
         let value = self.value(node, DEEPEST);
-        let array = || self.source(node).contains("[@]");
-        let splits = matches!(node.kind(), "simple_expansion" | "expansion") || node.kind() == "string" && array();
-        if splits && value.as_str() != self.source(node) { value.split_blanks() } else { vec![value] }
+        let array = || {
+            let source = self.source(node);
+            source.contains("[@]") || source == "\"$@\""
+        };
+        let splits = matches!(node.kind(), "simple_expansion" | "expansion")
+            || node.kind() == "string" && array();
+        if splits && value.as_str() != self.source(node) {
+            value.split_blanks()
+        } else {
+            vec![value]
+        }
     }
 
     fn value(&self, node: Node<'_>, deepest: usize) -> Piece {
@@ -154,9 +170,9 @@ impl<'t> Words<'t> {
         let origin = self.text.origin(node.start_byte());
         let mut cursor = node.walk();
         let children: Vec<Node<'_>> = node.children(&mut cursor).collect();
-        let at = children
-            .iter()
-            .position(|c| matches!(c.kind(), "variable_name" | "subscript" | "special_variable_name"))?;
+        let at = children.iter().position(|c| {
+            matches!(c.kind(), "variable_name" | "subscript" | "special_variable_name")
+        })?;
         let name = match children[at].kind() {
             "subscript" => children[at].child_by_field_name("name")?,
             _ => children[at],
@@ -228,7 +244,8 @@ impl<'t> Words<'t> {
         let parts: Vec<Node<'n>> = redirect.children(&mut inside).collect();
         let part = |kind: &str| parts.iter().find(|c| c.kind() == kind).copied();
         let body = part("heredoc_body")?.byte_range();
-        let quoted = part("heredoc_start").is_some_and(|start| self.source(start).contains(['\'', '"', '\\']));
+        let quoted = part("heredoc_start")
+            .is_some_and(|start| self.source(start).contains(['\'', '"', '\\']));
         let input = if quoted {
             self.text.slice(body)
         } else {

@@ -155,7 +155,9 @@ fn guidance(kind: Kind, title: &str, file: &str, place: &[Part]) -> Guidance {
                 "What is deployed from {file} runs {title}{within}. Where that is not what this repository is \
                  for, it is a way in, a channel for commands, or a way out for data."
             ),
-            format!("See who added it to {file}, what it serves, and whether it is meant to be reached."),
+            format!(
+                "See who added it to {file}, what it serves, and whether it is meant to be reached."
+            ),
         ),
         When::ByHand => (
             format!(

@@ -27,7 +27,8 @@ pub(crate) fn run(common: &Common, args: &ScanArgs) -> Result<ExitCode> {
         sink::log(&format!("disabled: {error}"));
     }
     // What cannot be written is said before the work.
-    let target = args.sarif.as_deref().map(|path| Target::open(path, "SARIF report")).transpose()?;
+    let target =
+        args.sarif.as_deref().map(|path| Target::open(path, "SARIF report")).transpose()?;
     let seen = look(&args.dir, &args.skip, &rules, config::format(common))?;
     if let Some(target) = target {
         target.write(&sarif::render(&args.dir, &seen.findings, &seen.unread, &rules.recipes))?;
@@ -84,7 +85,8 @@ fn complain(unread: &mut Vec<String>, what: String) {
 impl Seen {
     fn summary(&self, dir: &Path) -> String {
         let Self { files, findings, unread, passed } = self;
-        let mut text = format!("{}: {files} files, {} starts of web servers", dir.display(), findings.len());
+        let mut text =
+            format!("{}: {files} files, {} starts of web servers", dir.display(), findings.len());
         for (count, what) in [
             (unread.len() as u64, "could not be read to the end"),
             (passed.directories, "directories of others not entered"),
