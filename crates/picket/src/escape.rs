@@ -123,6 +123,22 @@ pub(crate) fn sarif(text: &str) -> String {
     out
 }
 
+/// For XML, as text and in attributes. The characters that XML cannot have are visible by then.
+pub(crate) fn xml(text: &str) -> String {
+    let mut out = String::new();
+    for c in terminal(text).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&apos;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// A path, for a URI.
 pub(crate) fn uri(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
@@ -172,13 +188,13 @@ impl serde_json::ser::Formatter for Json {
     }
 }
 
-/// Characters that are not seen, or that change the order of those that are.
+/// Characters that are not seen, that change the order of those that are, or that are none.
 fn misleads(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+        | '\u{fffe}' | '\u{ffff}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -203,6 +219,15 @@ mod tests {
         assert_eq!(runner("a ::error::x"), "a ::error::x");
         assert_eq!(command("100%\n##vso[x]"), "100%25\\n#\\x23vso[x]");
         assert_eq!(property("a,b::c"), "a%2Cb%3A%3Ac");
+    }
+
+    #[test]
+    fn xml_has_no_markup_and_no_characters_that_it_cannot_have() {
+        let text = xml("<a b=\"c\" d='e'>]]>&#0; \0\x1b\u{b}\n\u{ffff}\u{202e}é");
+        assert_eq!(
+            text,
+            "&lt;a b=&quot;c&quot; d=&apos;e&apos;&gt;]]&gt;&amp;#0; \\x00\\x1b\\x0b\\n\\u{ffff}\\u{202e}é"
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) fn run(common: &Common, args: &CiArgs) -> Result<ExitCode> {
     // What cannot be written is said before anything runs.
     let summary = summary_file(args).map(|path| open(&path, "summary", true)).transpose()?;
     let records = args.records.as_deref().map(|path| open(path, "records", false)).transpose()?;
-    let reports = Reports::open(&args.reports, &config)?;
+    let reports = Reports::open(&args.reports, common, &config, &args.command)?;
     let mut signals = Signals::catch()?;
     let environment = match config.environment {
         EnvironmentSetting::Auto if common.environment.is_none() => Some("ci"),

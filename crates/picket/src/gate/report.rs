@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use event::{Coverage, Detection, Purpose, Record};
+use event::{Coverage, Detection, Peer, Purpose, Record};
 use probe::home;
 
 use super::sensor::Watched;
@@ -42,6 +42,15 @@ impl Found {
         let process = &detection.process;
         let runs = home::runs(process.pid, process.start_boot_ns);
         Self { detection, runs, sources: Vec::new() }
+    }
+
+    /// What it is called, without what changes from version to version.
+    pub(crate) fn program(&self) -> String {
+        let d = &self.detection;
+        match (&d.server, &d.below) {
+            (Some(server), None) => server.name.clone(),
+            _ => d.process.exe.path.rsplit('/').next().unwrap_or_default().to_owned(),
+        }
     }
 
     /// What it is called.
@@ -91,6 +100,11 @@ impl Report {
     /// What was said of coverage last.
     pub(crate) fn coverage(&self) -> Option<&Coverage> {
         self.watched.tally.coverage.as_ref()
+    }
+
+    /// Whom the servers that were found connected to, and what these executed.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.watched.tally.peers.values().flatten()
     }
 
     /// The verdict in a line.

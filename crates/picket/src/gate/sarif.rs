@@ -91,7 +91,7 @@ fn flow(found: &Found) -> Vec<Step> {
 fn parent(parent: &Ancestor) -> Step {
     Step {
         text: format!("{} ({}): {}", parent.comm, parent.pid, parent.args.join(" ")),
-        place: parent.exe.as_ref().and_then(program),
+        place: parent.exe.as_deref().and_then(program),
         logical: Some(logical(&parent.comm, parent.pid)),
     }
 }
@@ -104,8 +104,8 @@ fn last(process: &Process) -> Step {
     }
 }
 
-fn program(path: &String) -> Option<Place> {
-    let place = || Place { path: path.clone(), ..Place::default() };
+fn program(path: &str) -> Option<Place> {
+    let place = || Place { path: path.to_owned(), ..Place::default() };
     path.starts_with('/').then(place)
 }
 

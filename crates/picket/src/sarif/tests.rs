@@ -6,7 +6,7 @@ use super::*;
 use crate::rules::Files;
 
 fn rules() -> Vec<Recipe> {
-    Files::embedded().parse().recipes
+    Files::embedded().recipes()
 }
 
 fn finding(message: &str) -> Finding {

@@ -1,6 +1,7 @@
 //! The gate of a pipeline: real commands under watch, and real servers that they start.
 
 mod media;
+mod reports;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -14,6 +15,7 @@ use crate::harness::{Group, PATIENCE, free_port, kill, outside_ci, picket, trial
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = media::trials();
+    trials.extend(reports::trials());
     trials.extend([
         trial("root::ci::the_command_runs_as_if_alone", as_if_alone),
         trial("root::ci::its_own_code_comes_first", own_code),
