@@ -12,7 +12,7 @@ mod bounded;
 pub(crate) mod change;
 pub(crate) mod command;
 mod context;
-mod files;
+pub(crate) mod files;
 mod gitlab;
 mod identity;
 mod junit;

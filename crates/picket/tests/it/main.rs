@@ -23,6 +23,7 @@ mod integrations;
 mod lifecycle;
 mod privilege;
 mod recipes;
+mod scan;
 mod seeded;
 mod servers;
 mod silence;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
     trials.extend(input::trials());
     trials.extend(import::trials());
     trials.extend(integrations::trials());
+    trials.extend(scan::trials());
     trials.extend(docs::trials());
     trials.extend(architecture::trials());
     let conclusion = libtest_mimic::run(&args, trials);
