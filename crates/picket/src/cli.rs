@@ -1,9 +1,13 @@
 //! The command line: plain values, no behaviour.
 
+mod reports;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use reports::ReportArgs;
 
 /// Knows, the moment it happens, that a web server was executed, whatever it is called, what
 /// that means here, and what to do about it.
@@ -126,38 +130,12 @@ pub(crate) struct CiArgs {
     /// Write all records into this file, as JSON lines
     #[arg(long, value_name = "FILE")]
     pub(crate) records: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) reports: ReportArgs,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
-}
-
-/// Reports in files, for those who show them.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Reports")]
-pub(crate) struct ReportArgs {
-    /// Write what was found as SARIF 2.1.0, for code scanning
-    #[arg(long, value_name = "FILE")]
-    pub(crate) sarif: Option<PathBuf>,
-    /// Write it in the XML of JUnit, where each finding is a test
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
-    /// Write it as GitLab's code quality report
-    #[arg(long, value_name = "FILE")]
-    pub(crate) gitlab_codequality: Option<PathBuf>,
-    /// Write it as a security report of GitLab, of type SAST
-    #[arg(long, value_name = "FILE")]
-    pub(crate) gitlab_sast: Option<PathBuf>,
-    /// Write an attestation: what was seen, as a statement of in-toto in an envelope of DSSE
-    #[arg(long, value_name = "FILE", requires = "attest_key")]
-    pub(crate) attest: Option<PathBuf>,
-    /// The private key that signs it: Ed25519 or ECDSA P-256, in PKCS#8, as PEM
-    #[arg(long, value_name = "FILE", requires = "attest")]
-    pub(crate) attest_key: Option<PathBuf>,
-    /// A file that the command makes and that it is about; may be given several times [default: the commit]
-    #[arg(long, value_name = "FILE", requires = "attest")]
-    pub(crate) attest_subject: Vec<PathBuf>,
+    // What follows would be under its heading.
+    #[command(flatten)]
+    pub(crate) reports: ReportArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

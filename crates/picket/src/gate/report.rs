@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use event::{Coverage, Detection, Peer, Purpose, Record};
+use event::{Ancestor, Coverage, Detection, Peer, Purpose, Record};
 use probe::home;
 
 use super::sensor::Watched;
@@ -72,6 +72,14 @@ impl Found {
         let program = process.exe.path.clone();
         let paths = script.into_iter().chain([program]).filter(|path| path.starts_with('/'));
         paths.map(|path| Place { path, ..Place::default() }).collect()
+    }
+
+    /// The processes that led to it, nearest first, from the command on: what runs the pipeline is the
+    /// same for all, and nobody else's business.
+    pub(crate) fn chain(&self) -> &[Ancestor] {
+        let ancestry = &self.detection.ancestry;
+        let own = ancestry.iter().position(|a| home::is_self(a.pid, a.start_boot_ns, &a.comm));
+        &ancestry[..own.unwrap_or(ancestry.len())]
     }
 
     fn is_left_over(&self) -> bool {
