@@ -8,7 +8,7 @@ mod attest;
 mod bounded;
 pub(crate) mod command;
 mod context;
-mod files;
+pub(crate) mod files;
 mod gitlab;
 mod identity;
 mod junit;
