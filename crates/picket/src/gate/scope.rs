@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use clap::ValueEnum;
-use event::{Detection, ProcessKey};
+use event::{Ancestor, Detection, ProcessKey};
 use probe::home;
 
 /// How the job is told from the rest of the machine.
@@ -45,6 +45,20 @@ impl Scope {
                 since.counts(std::iter::once(detection.process.key()).chain(parents))
             }
         }
+    }
+}
+
+impl Scope {
+    /// How many of those that a detection descends from, nearest first, are of the job.
+    pub(crate) fn own(&self, ancestry: &[Ancestor]) -> usize {
+        let is_above = |a: &Ancestor| match self {
+            Self::Below => home::is_self(a.pid, a.start_boot_ns, &a.comm),
+            Self::Since(since) => {
+                let key = ProcessKey { pid: a.pid, start_boot_ns: a.start_boot_ns };
+                key.start_boot_ns < since.began || since.above.contains(&key)
+            }
+        };
+        ancestry.iter().position(is_above).unwrap_or(ancestry.len())
     }
 }
 

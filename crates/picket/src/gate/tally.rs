@@ -16,7 +16,7 @@ const MOST_STARTED: u64 = 100_000;
 /// What was told so far.
 pub(crate) struct Tally {
     rules: Rules,
-    scope: Scope,
+    pub(crate) scope: Scope,
     /// Detections of what descends from the command.
     pub(crate) found: Vec<Detection>,
     /// Whom they connected to, and what they executed did, by incident.
