@@ -22,12 +22,14 @@ test: check unit fuzz-check it ## install what is missing, run every check
 check: setup-test ## formatting, lints, licences of the prose and scripts
 	scripts/check.sh
 
-unit: setup-test ## unit tests and doc tests of all crates
-	cargo test --locked --workspace --lib --bins
-	cargo test --locked -p picket-detect --test '*'
+# Always the whole workspace: with a part of it, cargo builds the dependencies of that part anew.
+CARGO_TEST = cargo test --locked --workspace
+
+unit: setup-test ## unit tests of all crates
+	$(CARGO_TEST) --lib --bins --test command_lines
 
 fuzz-check: setup-test ## hostile bytes for every parser: those that are kept, and changes to them
-	cargo test --locked --profile fuzz -p picket-fuzz
+	$(CARGO_TEST) --test bounded --test limits
 
 # Seconds for each target; TARGETS="elf mask" for some of them.
 FUZZ_SECONDS ?= 600
@@ -40,8 +42,8 @@ fuzz-seeds: setup-test ## write the made inputs of fuzz/corpus anew
 
 it: setup-test ## integration tests: real kernel events, real servers
 	scripts/test-servers-setup.sh
-	cargo test --locked -p picket-probe --test '*'
-	cargo test --locked -p picket --test it
+	$(CARGO_TEST) --test kernel
+	$(CARGO_TEST) --test it
 
 vmtest: setup-test ## boot other kernels, test picket on each, write docs/kernels.md (about an hour)
 	scripts/setup.sh vm-all

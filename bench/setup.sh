@@ -56,7 +56,6 @@ install_tools() {
     esac
 }
 
-# apt with lists of its own, from the places that this machine uses anyway, for sources only.
 fetch_source() {
     if [ -x "$work/$source/configure" ]; then
         say "the sources of $source are in target/bench"
@@ -64,29 +63,11 @@ fetch_source() {
     fi
     say "fetching the sources of $source into target/bench"
     rm -rf "$work"
-    mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/parts" "$work/unpack"
-    for list in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
-        [ ! -f "$list" ] || sed -n 's/^deb /deb-src /p' "$list" >"$work/parts/$(basename "$list" .list).list"
-    done
-    for list in /etc/apt/sources.list.d/*.sources; do
-        [ ! -f "$list" ] || sed 's/^Types:.*/Types: deb-src/' "$list" >"$work/parts/$(basename "$list")"
-    done
-    cat >"$work/apt.conf" <<END
-Dir::Etc::sourcelist "/dev/null";
-Dir::Etc::sourceparts "$work/parts";
-Dir::State::lists "$work/lists";
-Dir::Cache "$work/cache";
-APT::Sandbox::User "root";
-Acquire::Retries "3";
-END
+    mkdir -p "$work/unpack"
     (
-        export APT_CONFIG="$work/apt.conf"
-        apt-get update -qq
+        "$root/scripts/fetch-source.sh" "$source" "$work/unpack"
         cd "$work/unpack"
-        apt-get source -qq --download-only --tar-only "$source" >&2
-        for archive in ./*.orig.tar.*; do
-            case "$archive" in *.asc) ;; *) tar -xf "$archive" ;; esac
-        done
+        for archive in ./*.orig.tar.*; do tar -xf "$archive"; done
     ) || say "that failed: nothing is compiled or configured, and those rows stay \"not measured\""
     for configure in "$work"/unpack/*/configure; do
         [ -x "$configure" ] || continue
@@ -94,7 +75,7 @@ END
         basename "$tree" >"$tree/picket-bench.version"
         mv "$tree" "$work/$source"
     done
-    rm -rf "$work/unpack" "$work/cache" "$work/lists" "$work/parts" "$work/apt.conf"
+    rm -rf "$work/unpack"
 }
 
 if ! command -v apt-get >/dev/null; then

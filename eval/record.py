@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Records the labelled corpus: runs the scenarios below eval/scenarios and keeps what picket saw of each.
 
-Usage: eval/record.py [NAME...]   (as root, after `make build` and scripts/test-servers-setup.sh)
+Usage: eval/record.py [NAME...]   (as root, after `make build`, scripts/test-servers-setup.sh and
+eval/setup.sh)
 
 A scenario is a shell script, scenarios/<label>/<name>.sh. Its comments say `environment:`, and of an
 attack `must:`, the recipes that have to fire. It runs twice, as on two days, in namespaces of its own

@@ -12,6 +12,6 @@ clang-format --dry-run -Werror crates/probe/bpf/*.h crates/probe/bpf/*.c crates/
 step "Rust lints"
 cargo clippy --locked --workspace --all-targets --features picket-fuzz/libfuzzer -- -D warnings
 step "shell scripts"
-shellcheck scripts/*.sh scripts/vmtest/guest/* bench/*.sh .ci/run
+shellcheck scripts/*.sh scripts/vmtest/guest/* bench/*.sh eval/setup.sh .ci/run
 step "licences of the dependencies"
 scripts/licences.sh

@@ -14,6 +14,9 @@ use crate::words::base_name;
 /// The name of picket's own test program, as a memory file.
 pub const CANARY: &str = "picket-canary";
 
+/// Where packages put programs, and nobody else does.
+const PACKAGED: &[&str] = &["/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/libexec/"];
+
 /// Which executions must cross into user space.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -94,5 +97,16 @@ impl Catalogue {
         let telling =
             !content.signs.is_empty() || content.packed.is_some() || content.problem.is_some();
         Some(if telling { Verdict::Watch } else { Verdict::Benign })
+    }
+
+    /// Whether what listens and is not recognised may be a web server that will be known by its
+    /// answers only. A daemon that a package brought may be one as well, and runs shells for half
+    /// the machine: it is no such candidate.
+    pub fn may_serve(&self, exec: &Exec) -> bool {
+        let exe = &exec.process.exe;
+        let hosts = self.runtime_of(base_name(&exe.path)).is_some();
+        let brought = PACKAGED.iter().any(|place| exe.path.starts_with(place))
+            && !exe.path.starts_with("/usr/local/");
+        !exec.seeded && (hosts || !brought || exe.memfd || exe.deleted)
     }
 }

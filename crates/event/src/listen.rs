@@ -32,6 +32,10 @@ pub struct Listen {
     pub cgroup: u64,
     /// Where it listens.
     pub listener: Listener,
+    /// Nobody recognised it, and what it runs may turn out to be a web server: an interpreter, or a
+    /// program that no package brought.
+    #[serde(default)]
+    pub may_serve: bool,
     /// The tree of the process.
     #[serde(skip)]
     pub tree: Tree,

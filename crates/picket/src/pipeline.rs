@@ -383,13 +383,15 @@ impl Pipeline<'_> {
                 (Event::Exec { host, exec }, Some(boot_ns))
             }
             Arrived::Found(found) => return self.deliver_found(*found),
-            Arrived::Listen(listen) => {
-                self.look_closer(&listen);
+            Arrived::Listen(mut listen) => {
+                listen.may_serve = self.look_closer(&listen);
                 let boot_ns = Some(self.boot_ns_of(listen.time));
                 (Event::Listen { host, listen: *listen }, boot_ns)
             }
             Arrived::Answer(answer) => {
-                self.look(&answer.listen, answer.time, Some(answer.protocol));
+                if let Some(exec) = self.execution_of(&answer.listen) {
+                    self.look(exec, &answer.listen, answer.time, Some(answer.protocol));
+                }
                 return Ok(());
             }
             Arrived::Behaviour(mut behaviour) => {
@@ -421,7 +423,9 @@ impl Pipeline<'_> {
             self.tell(Event::Exec { host, exec }, None)?;
         }
         // Does nothing about those that are known now.
-        found.own().for_each(|listen| self.look_closer(listen));
+        for listen in found.own() {
+            self.look_closer(listen);
+        }
         Ok(())
     }
 
@@ -461,16 +465,19 @@ impl Pipeline<'_> {
     }
 
     /// A listener of a process that nobody recognised is worth a second look, into its memory and
-    /// at what it answers.
-    fn look_closer(&mut self, listen: &Listen) {
+    /// at what it answers. Says whether it may be a server.
+    fn look_closer(&mut self, listen: &Listen) -> bool {
         let own = Some(listen.pid) == self.canary.own();
         if own || self.has_told(listen) {
-            return;
+            return false;
         }
         if let Err(error) = self.reader.suspect(listen) {
             self.deaf(&error.to_string());
         }
-        self.look(listen, listen.time, None);
+        let Some(exec) = self.execution_of(listen) else { return false };
+        let may_serve = self.engine.catalogue().may_serve(&exec);
+        self.look(exec, listen, listen.time, None);
+        may_serve
     }
 
     /// What an execution leaves open, and may matter later.
@@ -505,8 +512,7 @@ impl Pipeline<'_> {
         packed.or_else(|| self.reader.recover(listen.pid, listen.start_boot_ns))
     }
 
-    fn look(&mut self, listen: &Listen, time: Stamp, answered: Option<String>) {
-        let Some(exec) = self.execution_of(listen) else { return };
+    fn look(&mut self, exec: Exec, listen: &Listen, time: Stamp, answered: Option<String>) {
         let at = self.boot_ns_of(listen.time);
         self.queue.look(
             at,

@@ -20,7 +20,7 @@ const FEW: usize = 4096;
 /// is executed there.
 const MOST_WAITING: usize = 16384;
 
-/// The trees that have a server in them or above them.
+/// The trees that have a server in them or above them, or somebody who may turn out to be one.
 pub(crate) struct Trees {
     served: HashSet<u64>,
     /// When they are as many, those are forgotten that no process belongs to.
@@ -101,7 +101,8 @@ impl Trees {
             return Ok(());
         }
         let mut line = std::iter::once(key).chain(line);
-        if self.served.contains(&outer) || line.any(|key| engine.serves(key)) {
+        let serves = |key| engine.serves(key) || engine.may_serve(key);
+        if self.served.contains(&outer) || line.any(serves) {
             return self.watch(probe, id);
         }
         match &mut self.waiting {

@@ -26,19 +26,57 @@ static __always_inline struct kernfs_node *above(struct kernfs_node *node)
 	return BPF_CORE_READ(v1, parent);
 }
 
+/* Appends a name. Returns 1 when it was cut, and 2 when it found no room. */
+static __always_inline int put_name(struct exec_record *r, struct kernfs_node *node)
+{
+	__u32 before = tail_len(r);
+
+	if (!put_string(r, BPF_CORE_READ(node, name), CGROUP_NAME))
+		return 2;
+	return tail_len(r) - before == CGROUP_NAME;
+}
+
+/* The same as put_cgroup(), on kernels that keep the line of a cgroup's ancestors at hand. */
+static __always_inline int put_line(struct exec_record *r, struct cgroup___since_6_1 *cgroup)
+{
+	void *line = (void *)cgroup + bpf_core_field_offset(cgroup->ancestors);
+	volatile __u32 *left = &r->head.cgroup_depth;
+	__u32 level = BPF_CORE_READ(cgroup, level); /* 0 for the root, whose name is not told */
+	int cut = level > CGROUP_LEVELS;
+
+	*left = cut ? CGROUP_LEVELS : level;
+	for (int i = 0; i < CGROUP_LEVELS; i++) {
+		struct cgroup *one = 0;
+		if (*left == 0)
+			break;
+		bpf_probe_read_kernel(&one, sizeof(one), line + *left * sizeof(one));
+		int result = put_name(r, BPF_CORE_READ(one, kn));
+		if (result)
+			cut = 1;
+		if (result > 1)
+			break;
+		*left -= 1;
+	}
+	return cut;
+}
+
 /*
  * Appends the names of a cgroup, last first. Of one that is too deep, those nearest to the root:
  * whoever lives in a container can make more below it. Returns 1 when some were left out.
  *
  * How many are left is kept in the record, for the same reason as where the tail ends.
  */
-__noinline int put_cgroup(__u64 node_address)
+__noinline int put_cgroup(__u64 cgroup_address)
 {
-	struct kernfs_node *node = (void *)node_address;
-	struct kernfs_node *parent = node;
+	struct cgroup *cgroup = (void *)cgroup_address;
+	struct cgroup___since_6_1 *v2 = (void *)cgroup_address;
 	struct exec_record *r = scratch();
 	if (!r)
 		return 1;
+	if (bpf_core_field_exists(v2->ancestors))
+		return put_line(r, v2);
+	struct kernfs_node *node = BPF_CORE_READ(cgroup, kn);
+	struct kernfs_node *parent = node;
 	volatile __u32 *left = &r->head.cgroup_depth;
 	int cut = 0;
 
@@ -62,10 +100,10 @@ __noinline int put_cgroup(__u64 node_address)
 		if (*left == 0)
 			break;
 		*left -= 1;
-		__u32 before = tail_len(r);
-		if (!put_string(r, BPF_CORE_READ(node, name), CGROUP_NAME))
+		int result = put_name(r, node);
+		if (result > 1)
 			return 1;
-		if (tail_len(r) - before == CGROUP_NAME)
+		if (result)
 			cut = 1;
 		node = above(node);
 	}
@@ -74,7 +112,7 @@ __noinline int put_cgroup(__u64 node_address)
 
 /* Where a controller of version 1 has put the process, unless that is the root, or version 2 has
  * the controller. */
-static __always_inline struct kernfs_node *placed_by(struct css_set *set, __u32 controller)
+static __always_inline struct cgroup *placed_by(struct css_set *set, __u32 controller)
 {
 	struct cgroup_subsys_state *state = 0;
 	void *states = (void *)set + bpf_core_field_offset(struct css_set, subsys);
@@ -84,11 +122,11 @@ static __always_inline struct kernfs_node *placed_by(struct css_set *set, __u32 
 	if (!cgroup || BPF_CORE_READ(cgroup, root) == BPF_CORE_READ(set, dfl_cgrp, root))
 		return 0;
 	struct kernfs_node *node = BPF_CORE_READ(cgroup, kn);
-	return node && above(node) ? node : 0;
+	return node && above(node) ? cgroup : 0;
 }
 
 /* Where systemd has put the process in the hierarchy of its own that it has beside version 1. */
-static __always_inline struct kernfs_node *placed_by_systemd(struct css_set *set)
+static __always_inline struct cgroup *placed_by_systemd(struct css_set *set)
 {
 	void *end = (void *)set + bpf_core_field_offset(struct css_set, cgrp_links);
 	void *at = BPF_CORE_READ(set, cgrp_links.next);
@@ -103,7 +141,7 @@ static __always_inline struct kernfs_node *placed_by_systemd(struct css_set *set
 		BPF_CORE_READ_STR_INTO(&name, cgroup, root, name);
 		if (*(__u64 *)name == *(__u64 *)"systemd") {
 			struct kernfs_node *node = BPF_CORE_READ(cgroup, kn);
-			return node && above(node) ? node : 0;
+			return node && above(node) ? cgroup : 0;
 		}
 		at = BPF_CORE_READ(link, cgrp_link.next);
 	}
@@ -115,15 +153,16 @@ __noinline int put_cgroup_v1(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct css_set *set = BPF_CORE_READ(task, cgroups);
-	struct kernfs_node *node = placed_by_systemd(set);
+	struct cgroup *cgroup = placed_by_systemd(set);
 
-	if (!node && bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id))
-		node = placed_by(set, bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id));
-	if (!node && bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
-		node = placed_by(set, bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id));
-	if (!node && bpf_core_enum_value_exists(enum cgroup_subsys_id, devices_cgrp_id))
-		node = placed_by(set, bpf_core_enum_value(enum cgroup_subsys_id, devices_cgrp_id));
-	return node ? put_cgroup((__u64)node) : 0;
+	if (!cgroup && bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id))
+		cgroup = placed_by(set, bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id));
+	if (!cgroup && bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
+		cgroup = placed_by(set, bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id));
+	if (!cgroup && bpf_core_enum_value_exists(enum cgroup_subsys_id, devices_cgrp_id))
+		cgroup =
+			placed_by(set, bpf_core_enum_value(enum cgroup_subsys_id, devices_cgrp_id));
+	return cgroup ? put_cgroup((__u64)cgroup) : 0;
 }
 
 /* Adds to a record where the process belongs, and the terminal it is on. */
@@ -133,7 +172,7 @@ static __always_inline void put_place(struct exec_record *r, struct task_struct 
 	struct tty_struct *tty = task->signal->tty;
 
 	__u32 from = tail_len(r);
-	if (put_cgroup((__u64)BPF_CORE_READ(task, cgroups, dfl_cgrp, kn)))
+	if (put_cgroup((__u64)BPF_CORE_READ(task, cgroups, dfl_cgrp)))
 		h->flags |= EXEC_CGROUP_TRUNCATED;
 	h->cgroup_len = tail_len(r) - from;
 

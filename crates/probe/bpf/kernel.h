@@ -272,6 +272,11 @@ struct cgroup {
 	struct cgroup_root *root;
 };
 
+struct cgroup___since_6_1 {
+	int level;
+	struct cgroup *ancestors[];
+};
+
 /* Numbers differ between kernels, and not every kernel has all. */
 enum cgroup_subsys_id {
 	memory_cgrp_id = 1,

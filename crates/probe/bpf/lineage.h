@@ -107,20 +107,20 @@ static __always_inline void forget(struct counters *c, struct proc_key *key, str
 	release_image(c, born);
 }
 
-/* Removes the oldest of the dead. False if there is none. */
-static __noinline bool evict_oldest(void)
+/* Removes the oldest of the dead. 0 if there is none. A global function: verified once. */
+__noinline int evict_oldest(void)
 {
 	struct counters *c = counters();
 	struct proc_key key;
 
 	if (!c || bpf_map_pop_elem(&dead, &key))
-		return false;
+		return 0;
 	struct proc *proc = bpf_map_lookup_elem(&procs, &key);
 	if (proc) {
 		forget(c, &key, proc);
 		__sync_fetch_and_add(&c->evicted, 1);
 	}
-	return true;
+	return 1;
 }
 
 /* There is no room for one more, and nobody who may go made some. */
@@ -165,17 +165,28 @@ static __always_inline __u64 free_slot(struct counters *c)
 	return 0;
 }
 
+/* The number of a slot that some of the dead had, plus one, or 0. A global function, too. */
+__noinline int make_room(void)
+{
+	struct counters *c = counters();
+	__u64 slot = 0;
+
+	for (int i = 0; c && !slot && i < EVICT_FOR_SLOT; i++) {
+		if (!evict_oldest())
+			break;
+		slot = free_slot(c);
+	}
+	return slot;
+}
+
 /* Writes down what the current process just executed. The new image has one reference. */
 static __always_inline __u64 new_image(struct counters *c, struct task_struct *task,
 				       struct linux_binprm *bprm)
 {
 	__u64 slot = free_slot(c);
 
-	for (int i = 0; i < EVICT_FOR_SLOT && !slot; i++) {
-		if (!evict_oldest())
-			break;
-		slot = free_slot(c);
-	}
+	if (!slot)
+		slot = make_room();
 	struct image *image = slot_of(slot);
 	if (!image) {
 		note_unkept(c);

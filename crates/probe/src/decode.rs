@@ -233,6 +233,7 @@ pub(crate) fn listen(bytes: &[u8], clock: &Clock) -> Option<Listen> {
             port: r.port,
             protocol: "tcp".to_owned(),
         },
+        may_serve: false,
         tree: Tree { id: r.tree, outer: r.outer },
     })
 }

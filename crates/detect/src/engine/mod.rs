@@ -1,6 +1,7 @@
 //! The engine: events in, records out. The same events give the same records.
 
 mod build;
+mod held;
 mod judge;
 pub(crate) mod servers;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::subject::Subject;
 use crate::workload;
 use build::server_info;
 pub(crate) use build::uuid;
+use held::Held;
 use servers::{Known, Servers};
 
 /// What the engine must know of its surroundings.
@@ -53,6 +55,7 @@ pub struct Engine {
     limits: Limits,
     expectations: Expectations,
     incidents: Incidents,
+    held: Held,
     /// Recipes that failed, by their place in the list: they are asked no more.
     failed: Vec<usize>,
     /// Names of those of which nobody was told.
@@ -71,6 +74,7 @@ impl Engine {
             limits: Limits::default(),
             expectations: Expectations::default(),
             incidents: Incidents::default(),
+            held: Held::default(),
             failed: Vec::new(),
             newly_failed: Vec::new(),
         }
@@ -124,7 +128,41 @@ impl Engine {
             Event::Connect { .. } => Vec::new(),
         };
         self.incidents.on(event, &mut self.servers, &mut records);
+        match event {
+            Event::Behaviour { behaviour, .. } => {
+                let key = behaviour.exec.process.key();
+                if self.serves(key) {
+                    let held = self.held.take(key);
+                    records.extend(held.iter().flat_map(|event| self.again(event)));
+                }
+            }
+            event => self.held.keep(event),
+        }
         records
+    }
+
+    /// What happened below a server before it was known to be one.
+    fn again(&mut self, event: &Event) -> Vec<Record> {
+        let mut records = Vec::new();
+        if let Event::Exec { host, exec } = event {
+            let catalogue = Arc::clone(&self.catalogue);
+            let identity = catalogue.identify(&exec.process);
+            let key = exec.process.key();
+            let told = self.servers.get(&key).map(|known| known.ids.clone()).unwrap_or_default();
+            let mut found = self.detect(host, exec, identity.as_ref(), &told);
+            found.iter_mut().for_each(|d| self.expectations.judge(d));
+            if let Some(known) = self.servers.get_mut(&key) {
+                known.ids.extend(found.iter().map(|d| d.id.clone()));
+            }
+            records.extend(found.into_iter().map(|d| Record::Detection(Box::new(d))));
+        }
+        self.incidents.on(event, &mut self.servers, &mut records);
+        records
+    }
+
+    /// Whether a process listens and may turn out to be a web server.
+    pub fn may_serve(&self, key: ProcessKey) -> bool {
+        self.held.contains(key)
     }
 
     fn on_exec(&mut self, host: &str, exec: &Exec) -> Vec<Record> {
@@ -139,7 +177,7 @@ impl Engine {
                 records
             }
             None => {
-                let mut detections = self.detect(host, exec, None);
+                let mut detections = self.detect(host, exec, None, &[]);
                 detections.iter_mut().for_each(|d| self.expectations.judge(d));
                 detections.into_iter().map(|d| Record::Detection(Box::new(d))).collect()
             }
@@ -232,12 +270,13 @@ impl Engine {
         records
     }
 
-    /// What recipes make of an execution.
+    /// What recipes make of an execution, but for those that have told of it.
     fn detect(
         &mut self,
         host: &str,
         exec: &Exec,
         identity: Option<&Identity<'_>>,
+        told: &[String],
     ) -> Vec<Detection> {
         if identity.is_none() && self.servers.is_empty() && !self.index.asks_of_others() {
             return Vec::new();
@@ -251,7 +290,7 @@ impl Engine {
             failed: &mut self.failed,
             newly_failed: &mut self.newly_failed,
         };
-        judged.detections(&subject, &candidates, &[])
+        judged.detections(&subject, &candidates, told)
     }
 
     /// What recipes make of a web server at that time, and what to remember of it.
@@ -262,7 +301,7 @@ impl Engine {
         identity: &Identity<'_>,
         time: Stamp,
     ) -> (Vec<Record>, Known) {
-        let mut detections = self.detect(host, exec, Some(identity));
+        let mut detections = self.detect(host, exec, Some(identity), &[]);
         let alone = detections.first().map(|d| d.severity);
         for detection in &mut detections {
             detection.time = time;
@@ -353,7 +392,12 @@ impl Engine {
 
     /// A listener confirms the detection of its process, or of the nearest parent that has one.
     fn on_listen(&mut self, host: &str, listen: &Listen) -> Vec<Record> {
-        let Some(key) = self.servers.of_listener(listen) else { return Vec::new() };
+        let Some(key) = self.servers.of_listener(listen) else {
+            if listen.may_serve {
+                self.held.suspect(listen.key());
+            }
+            return Vec::new();
+        };
         let serves = |known: &&mut Known| known.server.purpose != Purpose::Manage;
         let Some(known) = self.servers.get_mut(&key).filter(serves) else {
             return Vec::new();

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use event::{Ancestor, Environment, Event, Exec, Executable, Process, Record, Severity, Stamp};
+use event::{
+    Ancestor, Behaviour, Environment, Event, Exec, Executable, Listen, Process, ProcessKey, Record,
+    Severity, Stamp,
+};
 
 use super::{Engine, Settings};
 use crate::catalogue::Catalogue;
@@ -42,6 +45,7 @@ fn exec(seconds: i64, pid: u32, path: &str, ancestors: &[u32]) -> Event {
     let above = |pid: &u32| Ancestor {
         pid: *pid,
         start: at(i64::from(*pid)),
+        start_boot_ns: u64::from(*pid),
         comm: format!("p{pid}"),
         ..Ancestor::default()
     };
@@ -90,6 +94,44 @@ fn what_runs_below_a_server_is_told_with_the_server() {
     assert_eq!(detection.below.as_ref().unwrap().pid, 10);
     assert!(detection.below.as_ref().unwrap().detection.is_some());
     assert!(detection.reasons.iter().any(|r| r.contains("below the web server webby (10)")));
+}
+
+/// A server that is known by its answers only, and what it started before the first one.
+#[test]
+fn what_came_before_a_server_was_known_is_judged_again() {
+    let mut engine = engine(vec![
+        recipe("server", "match: {server: [\"*\"]}"),
+        recipe("below", "match: {below: [\"*\"], program: [sh]}"),
+    ]);
+    let listens = |pid: u32, may_serve: bool| Event::Listen {
+        host: "h".to_owned(),
+        listen: Listen { pid, start_boot_ns: u64::from(pid), may_serve, ..Listen::default() },
+    };
+    assert!(engine.on(&listens(10, true)).is_empty());
+    assert!(engine.on(&listens(11, false)).is_empty());
+    let seen = |engine: &Engine, pid: u32| {
+        engine.may_serve(ProcessKey { pid, start_boot_ns: u64::from(pid) })
+    };
+    assert!(seen(&engine, 10) && !seen(&engine, 11));
+    for (seconds, path, parent) in [(20, "/bin/sh", 10), (21, "/bin/ls", 10), (22, "/bin/sh", 11)] {
+        assert!(engine.on(&exec(seconds, 60, path, &[parent, 1])).is_empty());
+    }
+    let answers = |pid: u32| {
+        let Event::Exec { host, mut exec } = exec(i64::from(pid), pid, "/opt/app", &[1]) else {
+            unreachable!()
+        };
+        exec.time = at(i64::from(pid));
+        let answered = Some("HTTP/1.1".to_owned());
+        let behaviour = Behaviour { time: at(30), exec, answered, ..Behaviour::default() };
+        Event::Behaviour { host, behaviour: Box::new(behaviour) }
+    };
+    let records = engine.on(&answers(10));
+    assert_eq!(told(&records), ["server: app", "below: sh below unknown (10)"]);
+    let Some(Record::Detection(shell)) = records.last() else { panic!("{records:?}") };
+    assert_eq!(shell.time, at(20));
+    // Once is enough, and of the other nothing was kept.
+    assert!(engine.on(&answers(10)).is_empty());
+    assert_eq!(told(&engine.on(&answers(11))), ["server: app"]);
 }
 
 #[test]

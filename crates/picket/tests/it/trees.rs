@@ -23,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("root::trees::programs_and_connections_of_a_server", server),
         trial("root::trees::programs_of_a_server_that_ran_before", server_before),
         trial("root::trees::programs_of_a_server_that_nobody_knew", unknown),
+        trial("root::trees::what_the_first_request_starts", first_request),
     ]
 }
 
@@ -302,4 +303,62 @@ fn unknown() {
     }
     sensor.barrier();
     assert_eq!(words(&sensor, "found").len(), 20);
+}
+
+/// Runs a shell for every request, before it answers.
+const SHELL_FIRST: &str = "
+const { execSync } = require('child_process');
+require('http').createServer((request, answer) => {
+    execSync('id -u; true ' + request.url);
+    answer.end('done');
+}).listen(Number(process.argv[2]), '127.0.0.1');
+";
+
+/// Waits until somebody listens, and asks nothing of him.
+fn await_quietly(port: u16) {
+    let deadline = Instant::now() + PATIENCE;
+    let line = format!(":{port:04X} 00000000:0000 0A");
+    while !fs::read_to_string("/proc/net/tcp").unwrap().contains(&line) {
+        assert!(Instant::now() < deadline, "nobody listens on port {port}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Nobody knows them before they answer, and what they run comes before the answer.
+fn first_request() {
+    let place = Place::new();
+    let app = place.dir.path().join("app.js");
+    fs::write(&app, SHELL_FIRST).unwrap();
+    let tool = place.compile("tool", UNKNOWN);
+    let sensor = Sensor::start(&["run", "--format", "json", "--environment", "production"]);
+    let (one, two) = (free_port(), free_port());
+    let mut node = Command::new("/usr/bin/env");
+    node.arg("node").arg(&app).arg(one.to_string());
+    let mut own = Command::new(&tool);
+    own.args([&two.to_string(), OK, "/bin/sh", "-c", "id -u; true /run-own"]);
+    for (mut command, port, word) in [(node, one, "/run-node"), (own, two, "/run-own")] {
+        let group = Group::start(command.stdout(Stdio::null()));
+        await_quietly(port);
+        // What it listens on has been looked at.
+        sensor.barrier();
+        let mark = sensor.mark();
+        assert!(get(port, word).starts_with("HTTP/1.1 200"));
+        let pid = group.child.id();
+        let shell = sensor.wait_for("the shell of the first request", |r| {
+            r["recipe"]["name"] == "webserver_shell_spawn"
+                && args_of(r).iter().any(|arg| arg.contains(word))
+        });
+        assert_eq!(shell["server"]["name"], "unknown", "{shell:#}");
+        assert!(shell["ancestry"].as_array().unwrap().iter().any(|a| a["pid"] == pid));
+        let told = sensor.since(mark);
+        let shells = told.iter().filter(|r| {
+            r["recipe"]["name"] == "webserver_shell_spawn" && r["ancestry"][0]["pid"] == pid
+        });
+        assert_eq!(shells.count(), 1, "{told:#?}");
+        // It is part of the server's story.
+        let found = told.iter().find(|r| r["process"]["pid"] == pid).unwrap();
+        assert_eq!(found["server"]["name"], "unknown");
+        assert!(found["incident"].is_string());
+        assert_eq!(found["incident"], shell["incident"]);
+    }
 }

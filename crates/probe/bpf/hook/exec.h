@@ -88,6 +88,12 @@ static __always_inline int filter(struct task_struct *task, struct dentry *dentr
 	return all && *all ? WHY_EVERYTHING : -1;
 }
 
+/* Whether it may be a server that was executed. */
+static __always_inline bool is_candidate(int why)
+{
+	return why == WHY_NAME || why == WHY_FILE || why == WHY_UNKNOWN;
+}
+
 /* What an overlay promises of change times is what the file system below it promises. */
 static __always_inline __u64 writable_layer(struct super_block *sb)
 {
@@ -309,7 +315,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	};
 	put_change_time(&key, inode);
 	int why = filter(task, file->f_path.dentry, &key);
-	bool may_be_server = why == WHY_NAME || why == WHY_FILE || why == WHY_UNKNOWN;
+	bool may_be_server = is_candidate(why);
 	__u64 outer = watched_tree(proc);
 	if (!may_be_server && outer)
 		why = WHY_BELOW;
@@ -320,6 +326,11 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	struct exec_record *r = scratch();
 	if (!r)
 		return 0;
+	/* Read back from the record, these are numbers that the verifier does not know: it looks
+	 * through what follows once, not once for each. */
+	r->head.why = why;
+	why = *(volatile __u32 *)&r->head.why;
+	may_be_server = is_candidate(why);
 	r->head.seq = ++c->exec_seq;
 	r->head.tree = r->head.outer = outer;
 	if (proc) {
@@ -329,8 +340,8 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	}
 	r->head.boot_ns = now;
 	r->head.file = key;
-	r->head.why = why;
-	bool thin = is_crowded();
+	r->head.cgroup_depth = is_crowded();
+	bool thin = *(volatile __u32 *)&r->head.cgroup_depth;
 	fill(r, task, bprm, inode, thin);
 	r->head.more_args = 0;
 	if (thin)
