@@ -65,7 +65,7 @@ pub(crate) enum Command {
     /// found, else 0. Where the steps are not one command, `picket ci start` opens the gate and
     /// `picket ci stop` closes it, reports and decides. The environment is `ci` unless told
     /// otherwise. See docs/ci.md.
-    Ci(CiArgs),
+    Ci(Box<CiArgs>),
     /// Write raw events as JSON lines, for `replay` and for samples of recipes
     ///
     /// Secrets in arguments are masked here too.

@@ -30,7 +30,7 @@ pub(crate) enum CiStep {
     /// Returns once it is known how much is seen; exits with 81 if that is nothing.
     Start(StartArgs),
     /// Close the gate: report, and fail if the job started a web server since `picket ci start`
-    Stop(StopArgs),
+    Stop(Box<StopArgs>),
 }
 
 #[derive(Debug, Args)]
