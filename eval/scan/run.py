@@ -59,7 +59,7 @@ def fetch(name, project, apt):
     into.mkdir(parents=True, exist_ok=True)
     source, version = project.get("source", name), project["version"]
     if project["from"] == "debian":
-        command = ["apt-get", "--quiet=2", "source", "--download-only", "--tar-only", f"{source}={version}"]
+        command = ["apt-get", "--quiet=2", "source", "--download-only", "--tar-only", source]
     elif project["from"] == "npm":
         command = ["npm", "pack", "--silent", f"{source}@{version}"]
     else:
@@ -71,7 +71,10 @@ def fetch(name, project, apt):
         if done.returncode:
             shutil.rmtree(into)
             sys.exit(f"run: cannot fetch {name}: {' '.join(command)}")
-    archives = [p for p in into.iterdir() if ".orig." in p.name or project["from"] != "debian"]
+    # Debian's own part of a version changes with each fix, upstream's archive does not.
+    archives = [p for p in into.iterdir() if version in p.name and (".orig." in p.name or "orig" not in p.name)]
+    if not archives:
+        sys.exit(f"run: {name}: expected version {version}, got {[p.name for p in into.iterdir()]}")
     return min(archives, key=lambda p: len(p.name))
 
 

@@ -1,5 +1,6 @@
 //! Every format in its provider's own syntax: the files below `tests/repository` start the servers that
-//! `tests/expected.txt` lists, at these places, and no others.
+//! `tests/expected.txt` lists, at these places, and no others. `PICKET_UPDATE=1` writes that file anew.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::Problem;
 use crate::json;
 use crate::shell::Vars;
 use crate::site::{Place, Sites, inside};
@@ -9,19 +10,26 @@ use crate::text::Piece;
 
 use super::{shebang, split};
 
+/// A file of more stages is not read to its end.
+const MOST_STAGES: usize = 300;
 /// More variables are not kept.
 const MOST_VARS: usize = 100;
 
-pub(super) fn file(text: &str, sites: &mut Sites) {
+pub(super) fn file(text: &str, sites: &mut Sites) -> Result<(), Problem> {
     let mut reader = Reader { stages: Vec::new(), sites };
     let mut lines = Lines::new(text);
     while let Some(instruction) = lines.next_instruction() {
+        if reader.stages.len() > MOST_STAGES {
+            let why = format!("more than {MOST_STAGES} stages");
+            return Err(Problem { at: instruction.body.origin(0), why });
+        }
         reader.instruction(&instruction);
     }
     let count = reader.stages.len();
     for at in 0..count {
         reader.containers(at, at + 1 == count);
     }
+    Ok(())
 }
 
 /// An instruction, lines that go on put together.

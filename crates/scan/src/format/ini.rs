@@ -9,6 +9,9 @@ pub(super) struct Entry {
     pub(super) value: Piece,
 }
 
+/// Longer names are cut.
+const LONGEST_NAME: usize = 200;
+
 /// How a value goes on in the next line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum GoesOn {
@@ -39,12 +42,13 @@ pub(super) fn entries(text: &str, goes_on: GoesOn) -> Vec<Entry> {
                 entry.value.append(&part);
             }
             _ if plain.starts_with('[') => {
-                section = plain.trim_matches(['[', ']']).to_owned();
+                section = plain.trim_matches(['[', ']']).chars().take(LONGEST_NAME).collect();
             }
             _ => {
                 if let Some((key, _)) = part.as_str().split_once('=') {
                     let value = part.slice(key.len() + 1..part.as_str().len()).trim();
-                    let (section, key) = (section.clone(), key.trim().to_owned());
+                    let key = key.trim().chars().take(LONGEST_NAME).collect();
+                    let section = section.clone();
                     entries.push(Entry { section, key, value });
                 }
             }

@@ -5,8 +5,12 @@
 use crate::site::{Place, Sites, inside};
 use crate::text::Piece;
 
+/// Blocks that nest deeper are no stages, and more of these are not told.
+const DEEPEST: usize = 256;
+const STAGES: usize = 8;
+
 pub(super) fn file(text: &str, sites: &mut Sites) {
-    let mut reader = Reader { text, at: 0, blocks: Vec::new(), stage: None, sites };
+    let mut reader = Reader { text, at: 0, blocks: Vec::new(), deep: 0, stage: None, sites };
     while reader.step().is_some() {}
 }
 
@@ -15,6 +19,8 @@ struct Reader<'t, 's> {
     at: usize,
     /// Braces that are open; of a stage its name.
     blocks: Vec<Option<String>>,
+    /// Braces that are open below those.
+    deep: usize,
     /// The stage whose brace comes next.
     stage: Option<String>,
     sites: &'s mut Sites,
@@ -26,7 +32,7 @@ impl<'t> Reader<'t, '_> {
     }
 
     fn place(&self) -> Place {
-        let stages = self.blocks.iter().flatten();
+        let stages = self.blocks.iter().flatten().take(STAGES);
         stages.fold(Vec::new(), |place, stage| inside(&place, "stage", stage))
     }
 
@@ -41,11 +47,19 @@ impl<'t> Reader<'t, '_> {
             '{' => {
                 self.at += 1;
                 let stage = self.stage.take();
-                self.blocks.push(stage);
+                if self.blocks.len() < DEEPEST {
+                    self.blocks.push(stage);
+                } else {
+                    self.deep += 1;
+                }
             }
             '}' => {
                 self.at += 1;
-                self.blocks.pop();
+                if self.deep > 0 {
+                    self.deep -= 1;
+                } else {
+                    self.blocks.pop();
+                }
             }
             c if is_word(c) => {
                 let before = self.text[..self.at].trim_end().chars().last();

@@ -1,5 +1,6 @@
 //! Makefiles: the recipes of rules, variables filled in.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use crate::site::{Place, Sites, inside};
@@ -8,9 +9,11 @@ use crate::text::Piece;
 /// Values that are longer, or nested deeper, are not filled in.
 const LONGEST: usize = 1024;
 const DEEPEST: usize = 4;
+/// More references than these are not followed in a file.
+const MOST: usize = 200_000;
 
 pub(super) fn file(text: &str, sites: &mut Sites) {
-    let mut reader = Reader { vars: BTreeMap::new(), rule: None, sites };
+    let mut reader = Reader { vars: BTreeMap::new(), rule: None, left: Cell::new(MOST), sites };
     let mut lines = Piece::at(text, 0).lines().collect::<Vec<_>>().into_iter().peekable();
     let mut defines = 0_usize;
     while let Some(mut line) = lines.next() {
@@ -42,6 +45,8 @@ fn ends_open(line: &str) -> bool {
 struct Reader<'s> {
     vars: BTreeMap<String, String>,
     rule: Option<Place>,
+    /// References that may still be followed.
+    left: Cell<usize>,
     sites: &'s mut Sites,
 }
 
@@ -135,7 +140,9 @@ impl Reader<'_> {
         let Some(end) = end else { return (text.len(), String::new()) };
         let name = &text[2..end];
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        let value = match self.vars.get(name) {
+        let left = self.left.get();
+        self.left.set(left.saturating_sub(1));
+        let value = match self.vars.get(name).filter(|_| left > 0) {
             _ if name == "MAKE" => "make".to_owned(),
             Some(value) if deepest > 0 => self.nested(value, deepest - 1),
             // For the shell to see that nothing is known of it.

@@ -47,10 +47,7 @@ pub(crate) fn read(kind: Kind, text: &str, sites: &mut Sites) -> Result<(), Prob
             jenkins::file(text, sites);
             Ok(())
         }
-        Kind::Dockerfile => {
-            dockerfile::file(text, sites);
-            Ok(())
-        }
+        Kind::Dockerfile => dockerfile::file(text, sites),
         Kind::Systemd => {
             systemd::unit(text, sites);
             Ok(())

@@ -14,7 +14,9 @@ pub(crate) type Vars = BTreeMap<String, String>;
 const LONGEST_VALUE: usize = 1024;
 const MOST_VARS: usize = 500;
 /// A command with longer words is cut.
-const LONGEST_COMMAND: usize = 64 << 10;
+const LONGEST_COMMAND: usize = 16 << 10;
+/// What is longer is not kept for a command to read.
+const LONGEST_INPUT: usize = 64 << 10;
 /// Words nested deeper are left as they are written.
 const DEEPEST: usize = 24;
 
@@ -47,13 +49,18 @@ impl<'t> Words<'t> {
         let mut left = LONGEST_COMMAND;
         let mut end = None;
         let mut cursor = node.walk();
-        for (at, child) in node.children(&mut cursor).enumerate() {
-            let field = node.field_name_for_child(u32::try_from(at).unwrap_or(u32::MAX));
-            let word = match (field, child.kind()) {
-                (Some("name"), _) => child.named_child(0).unwrap_or(child),
-                (Some("argument"), _) => child,
+        let mut there = cursor.goto_first_child();
+        while there {
+            let (field, child) = (cursor.field_name(), cursor.node());
+            there = cursor.goto_next_sibling();
+            let word = match field {
+                Some("name") => child.named_child(0).unwrap_or(child),
+                Some("argument") => child,
                 _ => continue,
             };
+            if word.byte_range().len() > left {
+                return words;
+            }
             let fields = self.fields(word);
             let len: usize = fields.iter().map(|field| field.as_str().len()).sum();
             if len > left {
@@ -208,6 +215,9 @@ impl<'t> Words<'t> {
         let Some(value) = node.child_by_field_name("value") else {
             return Some((self.source(name).to_owned(), String::new()));
         };
+        if value.byte_range().len() > 4 * LONGEST_VALUE {
+            return None;
+        }
         let text = if value.kind() == "array" {
             let mut cursor = value.walk();
             let words = value.named_children(&mut cursor).take(64);
@@ -224,6 +234,9 @@ impl<'t> Words<'t> {
     pub(super) fn first_of_loop(&self, node: Node<'_>) -> Option<(String, String)> {
         let name = node.child_by_field_name("variable")?;
         let value = node.child_by_field_name("value")?;
+        if value.byte_range().len() > LONGEST_VALUE {
+            return None;
+        }
         let value = self.value(value, DEEPEST).as_str().to_owned();
         Some((self.source(name).to_owned(), value))
     }
@@ -233,7 +246,7 @@ impl<'t> Words<'t> {
         let mut cursor = node.walk();
         let redirect = node.children(&mut cursor).find(|c| c.kind() == "herestring_redirect")?;
         let word = redirect.named_child(redirect.named_child_count().checked_sub(1)? as u32)?;
-        Some(self.value(word, DEEPEST))
+        (word.byte_range().len() <= LONGEST_INPUT).then(|| self.value(word, DEEPEST))
     }
 
     /// The command that reads a here-document, and what it reads.
@@ -244,6 +257,9 @@ impl<'t> Words<'t> {
         let parts: Vec<Node<'n>> = redirect.children(&mut inside).collect();
         let part = |kind: &str| parts.iter().find(|c| c.kind() == kind).copied();
         let body = part("heredoc_body")?.byte_range();
+        if body.len() > LONGEST_INPUT {
+            return None;
+        }
         let quoted = part("heredoc_start")
             .is_some_and(|start| self.source(start).contains(['\'', '"', '\\']));
         let input = if quoted {
