@@ -95,7 +95,7 @@ fn ci(dir: &Path, words: &[&str]) -> Ran {
     let mut command = outside_ci("sh");
     command.args(["-c", "umask 077; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_picket")]);
     command.args(["ci", "--summary", summary.to_str().unwrap(), "--"]).args(words);
-    let out = command.current_dir(dir).output().unwrap();
+    let out = command.env("GITHUB_ACTIONS", "true").current_dir(dir).output().unwrap();
     let text = err(&out).split_whitespace().collect::<Vec<_>>().join(" ");
     Ran { text, summary: fs::read_to_string(summary).unwrap(), out }
 }
@@ -227,6 +227,9 @@ const SUBJECT: &str =
     "\x1b[31mfix\x1b[0m [x](http://evil.example) <img src=x> ##[error]y @octocat \u{202e}z";
 const AUTHOR: &str = "::error::Ma`l|lory\x1b]0;t\x07";
 
+/// The one thing that the runner is told: where the line is.
+const ANNOTATION: &str = "::error file=run.sh,line=2,col=13,title=picket%3A python-http-server::";
+
 fn hostile() {
     let script = format!("#!/bin/sh\n{SERVER} >/dev/null 2>&1\nexit 0\n");
     let repo = Repo::new(&[("README", "x\n")]);
@@ -270,7 +273,9 @@ fn hostile() {
         let text = err(&ran.out);
         assert!(!text.contains(['\x1b', '\x07', '\u{202e}']), "{text}");
         assert!(!text.contains("##[error]"), "{text}");
-        assert!(!text.lines().any(|line| line.trim_start().starts_with("::")), "{text}");
+        let commands: Vec<&str> =
+            text.lines().filter(|line| line.trim_start().starts_with("::")).collect();
+        assert!(commands.len() == 1 && commands[0].starts_with(ANNOTATION), "{text}");
         assert!(!ran.summary.contains(['\x1b', '\x07', '\u{202e}']), "{}", ran.summary);
         for line in ran.summary.lines() {
             let rest = super::media::without_code(line);
