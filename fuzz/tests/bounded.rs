@@ -36,7 +36,7 @@ macro_rules! bounded {
 }
 
 bounded!(
-    archive arguments baseline catalogue elf exceptions go import mask recipe recording unwrap when wire
+    archive arguments baseline catalogue elf exceptions go import mask recipe recording scan unwrap when wire
 );
 
 #[test]

@@ -253,3 +253,11 @@ fn a_file_that_shrinks_is_no_trouble() {
         });
     }
 }
+
+#[test]
+fn files_of_repositories_take_time_in_proportion() {
+    for (name, kind, text) in fuzz::seeds::scan::hard() {
+        let large = text.repeat((128 << 10) / text.len());
+        within(8_000, name, || drop(scan::scan(&CATALOGUE, kind, &large)));
+    }
+}

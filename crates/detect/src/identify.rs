@@ -208,6 +208,8 @@ impl Catalogue {
                         self.by_program(name).filter(|s| program.unseen || s.is_native(name)),
                     );
                 }
+                // Of a file that nobody has looked at: that it is a script is the lesser guess.
+                found.sort_by_key(|server| server.runtime.is_some());
                 if let Some(content) = &program.content
                     && content.signs.iter().any(|s| s.kind == SignKind::Server)
                 {

@@ -197,6 +197,22 @@ impl Catalogue {
         let here = self.unwrap.wrappers.iter().filter(|w| w.is(name));
         here.filter_map(|w| after_wrapper(w, args).map(|command| (w, command))).next()
     }
+
+    /// The text that the wrappers of a command line hand to a shell (`sudo sh -c TEXT`): which
+    /// argument it is in, and where in that it begins. `None` if they lead to a program.
+    pub fn shell_text(&self, args: &[String]) -> Option<(usize, usize)> {
+        let mut from = 0;
+        for _ in 0..DEEPEST {
+            let name = base_name(args.get(from)?);
+            let own = &args[from + 1..];
+            let here = self.unwrap.wrappers.iter().filter(|w| w.is(name));
+            match here.filter_map(|w| behind(w, own)).next()? {
+                Behind::Text { argument, begins } => return Some((from + 1 + argument, begins)),
+                Behind::Command(at) => from += 1 + at,
+            }
+        }
+        None
+    }
 }
 
 /// What content says of layers.
@@ -247,8 +263,26 @@ fn next(mut above: Program, layer: &str, mut command: Vec<String>) -> Program {
     }
 }
 
+/// What stands behind a wrapper's own options.
+enum Behind {
+    /// A command, from this argument on.
+    Command(usize),
+    /// A text for a shell, in this argument from this byte on.
+    Text { argument: usize, begins: usize },
+}
+
 /// The command that stands behind a wrapper's own options, if there is one.
 fn after_wrapper(wrapper: &Wrapper, args: &[String]) -> Option<Vec<String>> {
+    match behind(wrapper, args)? {
+        Behind::Command(at) => Some(args[at..].to_vec()),
+        Behind::Text { argument, begins } => {
+            let positional = args.get(argument + 1..).unwrap_or_default();
+            first_command(&args[argument][begins..], positional)
+        }
+    }
+}
+
+fn behind(wrapper: &Wrapper, args: &[String]) -> Option<Behind> {
     let mut skip = wrapper.skip;
     let mut verb = wrapper.verbs.is_empty();
     let mut i = 0;
@@ -261,8 +295,20 @@ fn after_wrapper(wrapper: &Wrapper, args: &[String]) -> Option<Vec<String>> {
             return None;
         }
         if wrapper.command.iter().any(|c| c == name) {
-            let text = attached.map(str::to_owned).or_else(|| args.get(i + 1).cloned())?;
-            return first_command(&text, args.get(i + 2..).unwrap_or_default());
+            let own = args[i..].iter().take_while(|arg| *arg != "--");
+            if own.into_iter().any(|arg| wrapper.stops.contains(arg)) {
+                return None;
+            }
+            return match attached {
+                Some(text) => Some(Behind::Text { argument: i, begins: arg.len() - text.len() }),
+                None => args.get(i + 1).map(|_| Behind::Text { argument: i + 1, begins: 0 }),
+            };
+        }
+        // `bash -lc TEXT`.
+        let last = |option: &String| option.len() == 2 && arg.ends_with(&option[1..]);
+        let cluster = arg.len() > 2 && arg.starts_with('-') && !arg.starts_with("--");
+        if cluster && !wrapper.values.contains(arg) && wrapper.command.iter().any(last) {
+            return args.get(i + 1).map(|_| Behind::Text { argument: i + 1, begins: 0 });
         }
         if arg == "--" {
             i += 1;
@@ -287,8 +333,7 @@ fn after_wrapper(wrapper: &Wrapper, args: &[String]) -> Option<Vec<String>> {
             break;
         }
     }
-    let command = args.get(i..)?;
-    (!command.is_empty()).then(|| command.to_vec())
+    (i < args.len()).then_some(Behind::Command(i))
 }
 
 fn is_assignment(word: &str) -> bool {

@@ -16,6 +16,7 @@ Examples:
   picket ci -- make test              run a command under watch, fail if it starts a web server
   picket identify /usr/sbin/nginx     which web server is this file?
   picket identify -- nohup php -S :80 which one would this command line start?
+  picket scan                         where do the files here start a web server?
   picket doctor                       can picket work here, and if not, why?
 
 Exit codes: 0 fine, 1 failure, 2 wrong usage; those of `ci` are its own.")]
@@ -68,6 +69,12 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Say which web server a file, a running process or a command line is, and on what evidence
     Identify(IdentifyArgs),
+    /// Say where the files of a repository start a web server, before anything runs
+    ///
+    /// Reads pipelines, Dockerfiles, compose files, manifests, units, makefiles and scripts. Needs no
+    /// root, and runs nothing. The exit code is 0 whatever is found, unless --fail-on is given: then it
+    /// is 80 if something is. See docs/scan.md.
+    Scan(ScanArgs),
     /// List, explain, check and test the recipes
     Recipe(RecipeArgs),
     /// Show, accept and compare what is expected here
@@ -126,9 +133,38 @@ pub(crate) struct CiArgs {
     /// Write all records into this file, as JSON lines
     #[arg(long, value_name = "FILE")]
     pub(crate) records: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reports: ReportArgs,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Reports in files, for those who show them.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reports")]
+pub(crate) struct ReportArgs {
+    /// Write what was found as SARIF 2.1.0, for code scanning
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sarif: Option<PathBuf>,
+    /// Write it in the XML of JUnit, where each finding is a test
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Write it as GitLab's code quality report
+    #[arg(long, value_name = "FILE")]
+    pub(crate) gitlab_codequality: Option<PathBuf>,
+    /// Write it as a security report of GitLab, of type SAST
+    #[arg(long, value_name = "FILE")]
+    pub(crate) gitlab_sast: Option<PathBuf>,
+    /// Write an attestation: what was seen, as a statement of in-toto in an envelope of DSSE
+    #[arg(long, value_name = "FILE", requires = "attest_key")]
+    pub(crate) attest: Option<PathBuf>,
+    /// The private key that signs it: Ed25519 or ECDSA P-256, in PKCS#8, as PEM
+    #[arg(long, value_name = "FILE", requires = "attest")]
+    pub(crate) attest_key: Option<PathBuf>,
+    /// A file that the command makes and that it is about; may be given several times [default: the commit]
+    #[arg(long, value_name = "FILE", requires = "attest")]
+    pub(crate) attest_subject: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -171,6 +207,22 @@ pub(crate) struct IdentifyArgs {
     /// A command line that nobody has run
     #[arg(last = true, value_name = "WORD")]
     pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScanArgs {
+    /// Directory, or a file
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Exit with 80 if there is a finding of this severity or more
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(crate) fail_on: Option<SeverityChoice>,
+    /// Do not enter directories of this name, beside .git, node_modules and vendor
+    #[arg(long, value_name = "NAME")]
+    pub(crate) skip: Vec<String>,
+    /// Write what was found as SARIF 2.1.0 too, for code scanning
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sarif: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

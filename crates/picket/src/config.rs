@@ -90,6 +90,11 @@ pub(crate) enum EnvironmentSetting {
     Production,
 }
 
+/// The file that is read, if it exists.
+pub(crate) fn file(common: &Common) -> &Path {
+    common.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE))
+}
+
 impl Default for Config {
     fn default() -> Self {
         let probe = probe::Options::default();

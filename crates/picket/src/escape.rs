@@ -111,6 +111,58 @@ pub(crate) fn property(text: &str) -> String {
     command(text).replace(':', "%3A").replace(',', "%2C")
 }
 
+/// For a message of SARIF, of which viewers make links, and in which they fill in `{0}`.
+pub(crate) fn sarif(text: &str) -> String {
+    let mut out = String::new();
+    for c in terminal(text).chars() {
+        match c {
+            '[' | ']' | '{' | '}' => out.push_str(&format!("\\x{:02x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// For XML, as text and in attributes. The characters that XML cannot have are visible by then.
+pub(crate) fn xml(text: &str) -> String {
+    let mut out = String::new();
+    for c in terminal(text).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&apos;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A path, for a URI.
+pub(crate) fn uri(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                out.push(char::from(byte));
+            }
+            byte => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// A document in JSON, on one line.
+pub(crate) fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut to = serde_json::Serializer::with_formatter(&mut out, Json);
+    // Nothing that is written so has keys that are no text, and memory does not fail.
+    let _ = value.serialize(&mut to);
+    out.push(b'\n');
+    out
+}
+
 /// For JSON lines, which end up on terminals too: beside what JSON itself escapes, the characters
 /// that a terminal acts upon or that mislead a reader are written as `\uXXXX`.
 pub(crate) struct Json;
@@ -136,13 +188,13 @@ impl serde_json::ser::Formatter for Json {
     }
 }
 
-/// Characters that are not seen, or that change the order of those that are.
+/// Characters that are not seen, that change the order of those that are, or that are none.
 fn misleads(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+        | '\u{fffe}' | '\u{ffff}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -167,6 +219,22 @@ mod tests {
         assert_eq!(runner("a ::error::x"), "a ::error::x");
         assert_eq!(command("100%\n##vso[x]"), "100%25\\n#\\x23vso[x]");
         assert_eq!(property("a,b::c"), "a%2Cb%3A%3Ac");
+    }
+
+    #[test]
+    fn xml_has_no_markup_and_no_characters_that_it_cannot_have() {
+        let text = xml("<a b=\"c\" d='e'>]]>&#0; \0\x1b\u{b}\n\u{ffff}\u{202e}é");
+        assert_eq!(
+            text,
+            "&lt;a b=&quot;c&quot; d=&apos;e&apos;&gt;]]&gt;&amp;#0; \\x00\\x1b\\x0b\\n\\u{ffff}\\u{202e}é"
+        );
+    }
+
+    #[test]
+    fn viewers_of_sarif_make_no_links() {
+        let text = sarif("[x](http://evil.example) {0} \x1b[31m\n<img>");
+        assert_eq!(text, "\\x5bx\\x5d(http://evil.example) \\x7b0\\x7d \\x1b\\x5b31m\\n<img>");
+        assert_eq!(uri("/a b/c:?#[é]%"), "/a%20b/c%3A%3F%23%5B%C3%A9%5D%25");
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod pipeline;
 mod privilege;
 mod ready;
 mod rules;
+mod sarif;
 mod seeded;
 mod signals;
 mod sink;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Record(args) => cmd::record::run(&cli.common, args),
         Command::Replay(args) => cmd::replay::run(&cli.common, args),
         Command::Identify(args) => cmd::identify::run(&cli.common, args),
+        Command::Scan(args) => cmd::scan::run(&cli.common, args),
         Command::Recipe(args) => cmd::recipe::run(&cli.common, args),
         Command::Baseline(args) => cmd::baseline::run(&cli.common, args),
         Command::Config => cmd::config::run(&cli.common),

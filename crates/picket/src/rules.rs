@@ -92,6 +92,11 @@ impl Files {
         Ok(())
     }
 
+    /// The recipes alone, without those that are wrong.
+    pub(crate) fn recipes(&self) -> Vec<Recipe> {
+        recipe::parse_all(borrowed(&self.recipes)).0
+    }
+
     /// Parses them. An error disables what it is in, and nothing else.
     pub(crate) fn parse(&self) -> Rules {
         let (catalogue, mut errors) = Catalogue::parse(borrowed(&self.catalogue));

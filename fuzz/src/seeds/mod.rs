@@ -5,6 +5,7 @@ pub mod elf;
 mod expected;
 mod import;
 mod lines;
+pub mod scan;
 
 /// What the names of seeds begin with; what was found has other names.
 pub const MADE: &str = "seed-";
@@ -39,6 +40,7 @@ pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
         "mask" => lines::mask(),
         "recipe" => lines::recipe(),
         "recording" => lines::recording(),
+        "scan" => scan::seeds(),
         "unwrap" => lines::unwrap(),
         "when" => lines::when(),
         "wire" => binary::wire(),

@@ -1,6 +1,7 @@
 //! Recipes: what is detected, and what it means.
 
 mod file;
+mod foresee;
 #[cfg(test)]
 mod tests;
 

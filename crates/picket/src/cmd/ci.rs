@@ -11,6 +11,7 @@ use crate::config::{Config, EnvironmentSetting};
 use crate::gate::change::Change;
 use crate::gate::command::{self, Signals};
 use crate::gate::report::Report;
+use crate::gate::reports::Reports;
 use crate::gate::sensor::Sensor;
 use crate::gate::verdict::Rules;
 use crate::gate::{annotations, summary};
@@ -21,6 +22,7 @@ pub(crate) fn run(common: &Common, args: &CiArgs) -> Result<ExitCode> {
     // What cannot be written is said before anything runs.
     let summary = summary_file(args).map(|path| open(&path, "summary", true)).transpose()?;
     let records = args.records.as_deref().map(|path| open(path, "records", false)).transpose()?;
+    let reports = Reports::open(&args.reports, common, &config, &args.command)?;
     let change = Change::look(&args.command);
     let mut signals = Signals::catch()?;
     let environment = match config.environment {
@@ -60,7 +62,8 @@ pub(crate) fn run(common: &Common, args: &CiArgs) -> Result<ExitCode> {
         None => Ok(()),
     };
     let records = report.records_failed().map(|error| anyhow::anyhow!("{error}"));
-    for error in written.err().into_iter().chain(records) {
+    let written = written.err().into_iter().chain(records).chain(reports.write(&report));
+    for error in written.collect::<Vec<_>>() {
         sink::log(&format!("{error:#}"));
         if report.verdict.code() == 0 {
             return Ok(ExitCode::FAILURE);

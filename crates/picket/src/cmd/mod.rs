@@ -11,6 +11,7 @@ pub(crate) mod recipe;
 pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod scan;
 
 use std::sync::Arc;
 

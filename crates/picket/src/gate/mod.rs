@@ -4,10 +4,21 @@
 //! run` beside it, which gives up its privileges as always, and whose records come through a pipe.
 
 pub(crate) mod annotations;
+mod attest;
+mod bounded;
 pub(crate) mod change;
 pub(crate) mod command;
+mod context;
+pub(crate) mod files;
+mod gitlab;
+mod identity;
+mod junit;
 pub(crate) mod report;
+pub(crate) mod reports;
+mod sarif;
 pub(crate) mod sensor;
 pub(crate) mod summary;
 mod tally;
+#[cfg(test)]
+mod tests;
 pub(crate) mod verdict;

@@ -2,13 +2,14 @@
 
 use std::io::{self, Write};
 
-use event::{Detection, Purpose, Record};
+use event::{Coverage, Detection, Peer, Purpose, Record};
 use probe::home;
 
 use super::change::{Change, Line, Told};
 use super::sensor::Watched;
 use super::verdict::{self, Rules, Verdict};
 use crate::escape;
+use crate::sarif::Place;
 use crate::sink::text::{Text, called};
 
 /// So many detections are written out on stderr.
@@ -39,13 +40,24 @@ pub(crate) struct Found {
     pub(crate) runs: Option<bool>,
     /// The lines of the repository that led to it, the nearest first.
     pub(crate) lines: Vec<Line>,
+    /// Those of them that certainly did, as reports have them.
+    pub(crate) sources: Vec<Place>,
 }
 
 impl Found {
     fn new(detection: Detection) -> Self {
         let process = &detection.process;
         let runs = home::runs(process.pid, process.start_boot_ns);
-        Self { detection, runs, lines: Vec::new() }
+        Self { detection, runs, lines: Vec::new(), sources: Vec::new() }
+    }
+
+    /// What it is called, without what changes from version to version.
+    pub(crate) fn program(&self) -> String {
+        let d = &self.detection;
+        match (&d.server, &d.below) {
+            (Some(server), None) => server.name.clone(),
+            _ => d.process.exe.path.rsplit('/').next().unwrap_or_default().to_owned(),
+        }
     }
 
     /// What it is called.
@@ -55,6 +67,18 @@ impl Found {
             (Some(server), None) => called(server),
             _ => d.process.exe.path.rsplit('/').next().unwrap_or_default().to_owned(),
         }
+    }
+
+    /// Where it is: the lines that led to it, else the script or the program that runs.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        if !self.sources.is_empty() {
+            return self.sources.clone();
+        }
+        let process = &self.detection.process;
+        let script = process.target.as_ref().map(|target| target.path.clone());
+        let program = process.exe.path.clone();
+        let paths = script.into_iter().chain([program]).filter(|path| path.starts_with('/'));
+        paths.map(|path| Place { path, ..Place::default() }).collect()
     }
 
     fn is_left_over(&self) -> bool {
@@ -87,9 +111,21 @@ impl Report {
         }
         let mut told = change.trace(self.found.iter().map(|found| &found.detection));
         for (found, lines) in self.found.iter_mut().zip(std::mem::take(&mut told.lines)) {
+            let certain = lines.iter().filter(|line| !line.hint);
+            found.sources = certain.map(Line::as_place).collect();
             found.lines = lines;
         }
         self.change = Some(told);
+    }
+
+    /// What was said of coverage last.
+    pub(crate) fn coverage(&self) -> Option<&Coverage> {
+        self.watched.tally.coverage.as_ref()
+    }
+
+    /// Whom the servers that were found connected to, and what these executed.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.watched.tally.peers.values().flatten()
     }
 
     /// The verdict in a line.
@@ -116,7 +152,7 @@ impl Report {
     /// What is to be known besides: a label and a sentence each.
     pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = Vec::new();
-        let coverage = self.watched.tally.coverage.as_ref();
+        let coverage = self.coverage();
         let mut seen = coverage.map_or_else(
             || "none".to_owned(),
             |c| format!("{}, {} executions seen", c.state, c.seen),

@@ -1,6 +1,8 @@
 //! What the sensor tells, counted: what descends from the command, and what else was started.
 
-use event::{Coverage, Detection, Record, State};
+use std::collections::BTreeMap;
+
+use event::{Coverage, Detection, Peer, Record, State, Update};
 use probe::home;
 
 use super::verdict::Rules;
@@ -13,6 +15,8 @@ pub(crate) struct Tally {
     rules: Rules,
     /// Detections of what descends from the command.
     pub(crate) found: Vec<Detection>,
+    /// Whom they connected to, and what they executed did, by incident.
+    pub(crate) peers: BTreeMap<String, Vec<Peer>>,
     /// All of them, and those that fail the run.
     pub(crate) count: u64,
     pub(crate) failing: u64,
@@ -36,6 +40,7 @@ impl Tally {
         Self {
             rules,
             found: Vec::new(),
+            peers: BTreeMap::new(),
             count: 0,
             failing: 0,
             elsewhere: 0,
@@ -52,19 +57,26 @@ impl Tally {
         self.complete = false;
         match record {
             Record::Detection(detection) => self.detection(*detection),
-            Record::Update(update) if update.incident.is_none() => {
-                if let Some(detection) = self.found.iter_mut().find(|d| d.id == update.id) {
-                    detection.listen = update.listen;
-                    detection.server = update.server.or(detection.server.take());
-                }
-            }
+            Record::Update(update) => self.update(*update),
             Record::Coverage(coverage) => {
                 self.complete = true;
                 self.blind |= coverage.state == State::None;
                 self.coverage = Some(*coverage);
             }
-            // The detections of an incident are told of one by one.
-            Record::Update(_) | Record::Response(_) | Record::Event(_) => {}
+            Record::Response(_) | Record::Event(_) => {}
+        }
+    }
+
+    fn update(&mut self, update: Update) {
+        // The detections of an incident are told of one by one.
+        if let Some(incident) = update.incident {
+            let ours = |d: &Detection| d.incident.as_ref() == Some(&incident.id);
+            if self.found.iter().any(ours) {
+                self.peers.insert(incident.id, incident.peers);
+            }
+        } else if let Some(detection) = self.found.iter_mut().find(|d| d.id == update.id) {
+            detection.listen = update.listen;
+            detection.server = update.server.or(detection.server.take());
         }
     }
 
@@ -105,4 +117,40 @@ fn is_below(detection: &Detection) -> bool {
     }
     let farthest = ancestry.last().map_or(detection.process.start_boot_ns, |a| a.start_boot_ns);
     detection.ancestry_truncated && home::is_younger(farthest)
+}
+
+#[cfg(test)]
+mod tests {
+    use event::{Severity, Stamp};
+    use serde_json::json;
+
+    use super::super::tests::detection;
+    use super::*;
+
+    #[test]
+    fn peers_are_those_of_what_was_found() {
+        let rules =
+            Rules { fail_on: Severity::High, show: Severity::Low, without_evidence_fails: true };
+        let mut tally = Tally::new(rules);
+        tally.found = vec![Detection { incident: Some("ours".to_owned()), ..detection("x") }];
+        let told = |incident: &str, connections: u64| -> Record {
+            let peer = json!({"address": "192.0.2.1", "port": 443, "protocol": "tcp",
+                              "connections": connections, "bytes_sent": null, "bytes_received": 7});
+            let now = Stamp::default();
+            let incident = json!({"id": incident, "former": null, "opened": now,
+                                  "severity": "high", "workload": "x", "stages": [],
+                                  "peers": [peer], "actions": []});
+            serde_json::from_value(json!({
+                "type": "update", "id": incident["id"], "time": now, "host": "x",
+                "severity": "high", "reasons": [], "server": null, "listen": [],
+                "incident": incident
+            }))
+            .unwrap()
+        };
+        for (incident, connections) in [("ours", 1), ("another", 1), ("ours", 2)] {
+            tally.take(told(incident, connections));
+        }
+        let peers: Vec<u64> = tally.peers.values().flatten().map(|peer| peer.connections).collect();
+        assert_eq!(peers, [2]);
+    }
 }

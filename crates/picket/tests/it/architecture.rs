@@ -13,7 +13,7 @@ use crate::harness::{root, trial};
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("architecture::crates_depend_as_they_may", dependencies),
-        trial("architecture::event_and_detect_are_pure", pure),
+        trial("architecture::event_detect_and_scan_are_pure", pure),
         trial("architecture::only_probe_knows_libbpf", libbpf),
         trial("architecture::files_are_one_thing", sizes),
         trial("architecture::files_say_what_they_are_for", headers),
@@ -47,8 +47,10 @@ fn dependencies() {
     assert_eq!(own("picket-event"), set(&[]));
     assert_eq!(own("picket-detect"), set(&["picket-event"]));
     assert_eq!(own("picket-probe"), set(&["picket-detect", "picket-event"]));
-    assert_eq!(own("picket"), set(&["picket-detect", "picket-event", "picket-probe"]));
-    // What the two pure crates stand on does no I/O either.
+    assert_eq!(own("picket-scan"), set(&["picket-detect", "picket-event"]));
+    let all = ["picket-detect", "picket-event", "picket-probe", "picket-scan"];
+    assert_eq!(own("picket"), set(&all));
+    // What the pure crates stand on does no I/O either.
     assert_eq!(crates["picket-event"], set(&["jiff", "schemars", "serde"]));
     let detect = set(&[
         "aho-corasick",
@@ -66,6 +68,17 @@ fn dependencies() {
     ]);
     let more: Vec<_> = crates["picket-detect"].difference(&detect).collect();
     assert!(more.is_empty(), "a new dependency of detect: does it do I/O? {more:?}");
+    let scan = set(&[
+        "granit-parser",
+        "jsonc-parser",
+        "picket-detect",
+        "picket-event",
+        "serde",
+        "tree-sitter",
+        "tree-sitter-bash",
+    ]);
+    let more: Vec<_> = crates["picket-scan"].difference(&scan).collect();
+    assert!(more.is_empty(), "a new dependency of scan: does it do I/O? {more:?}");
 }
 
 /// Rust sources below a directory.
@@ -108,7 +121,7 @@ fn pure() {
         "rand::",
     ];
     let mut looked_at = 0;
-    for name in ["event", "detect"] {
+    for name in ["event", "detect", "scan"] {
         for path in sources(&root().join("crates").join(name).join("src")) {
             looked_at += 1;
             let text = fs::read_to_string(&path).unwrap();

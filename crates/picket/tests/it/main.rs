@@ -22,6 +22,7 @@ mod input;
 mod lifecycle;
 mod privilege;
 mod recipes;
+mod scan;
 mod seeded;
 mod servers;
 mod silence;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     trials.extend(incidents::trials());
     trials.extend(input::trials());
     trials.extend(import::trials());
+    trials.extend(scan::trials());
     trials.extend(docs::trials());
     trials.extend(architecture::trials());
     let conclusion = libtest_mimic::run(&args, trials);

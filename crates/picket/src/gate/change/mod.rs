@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use event::Detection;
 
 use crate::ci::{self, Names, Variables};
+use crate::sarif::Place;
 use files::Files;
 use git::{Git, LATE};
 pub(crate) use history::Origin;
@@ -65,6 +66,12 @@ impl Line {
     pub(crate) fn place(&self) -> String {
         let numbers = [self.line, self.column].into_iter().flatten();
         numbers.fold(self.file.clone(), |place, number| format!("{place}:{number}"))
+    }
+
+    /// As reports have it.
+    pub(crate) fn as_place(&self) -> Place {
+        let Self { file, line, column, .. } = self;
+        Place { path: file.clone(), line: *line, column: *column, text: Some(self.rest()) }
     }
 
     /// What happens there and where it comes from, in words.

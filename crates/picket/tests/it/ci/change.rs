@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use libtest_mimic::Trial;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::err;
@@ -86,18 +87,27 @@ struct Ran {
     /// stderr with its lines put together again.
     text: String,
     summary: String,
+    sarif: Value,
 }
 
 fn ci(dir: &Path, words: &[&str]) -> Ran {
     let reports = tempfile::tempdir().unwrap();
-    let summary = reports.path().join("summary");
+    let (summary, sarif) = (reports.path().join("summary"), reports.path().join("sarif"));
     // Whoever git runs as must be able to read what was made for it.
     let mut command = outside_ci("sh");
     command.args(["-c", "umask 077; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_picket")]);
-    command.args(["ci", "--summary", summary.to_str().unwrap(), "--"]).args(words);
+    command.args([
+        "ci",
+        "--summary",
+        summary.to_str().unwrap(),
+        "--sarif",
+        sarif.to_str().unwrap(),
+    ]);
+    command.arg("--").args(words);
     let out = command.env("GITHUB_ACTIONS", "true").current_dir(dir).output().unwrap();
     let text = err(&out).split_whitespace().collect::<Vec<_>>().join(" ");
-    Ran { text, summary: fs::read_to_string(summary).unwrap(), out }
+    let sarif = serde_json::from_slice(&fs::read(sarif).unwrap()).unwrap();
+    Ran { text, summary: fs::read_to_string(summary).unwrap(), sarif, out }
 }
 
 impl Ran {
@@ -131,6 +141,10 @@ fn make() {
     ran.says(&format!("({commit}"));
     ran.says("\"Add metrics\"; in this change)");
     ran.says(&format!("change 1 commit since {}, where it left origin/main", repo.id("main")));
+    let at = &ran.sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+    assert_eq!(at["artifactLocation"]["uri"], "Makefile", "{at}");
+    let region = (&at["region"]["startLine"], &at["region"]["startColumn"]);
+    assert_eq!(region, (&8.into(), &15.into()), "{at}");
     // The same in the summary, where the repository's names are code.
     assert!(ran.summary.contains("- `Makefile:8:15`: make all runs"), "{}", ran.summary);
     assert!(

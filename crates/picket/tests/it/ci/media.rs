@@ -19,7 +19,7 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// A directory that no file system has, and that would be a link, a picture, a mention, a command.
-const HOSTILE: &str = "x`y|z\n::error::injected\n##[error]injected ##vso[task.complete] \
+pub(super) const HOSTILE: &str = "x`y|z\n::error::injected\n##[error]injected ##vso[task.complete] \
                        [l](http://evil.example) ![i](http://evil.example/i.png) <img src=x> \
                        <!-- @octocat #1 www.evil.example \u{202e}txt \x1b[31m";
 

@@ -3,6 +3,7 @@
 mod attribution;
 mod change;
 mod media;
+mod reports;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -18,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = media::trials();
     trials.extend(attribution::trials());
     trials.extend(change::trials());
+    trials.extend(reports::trials());
     trials.extend([
         trial("root::ci::the_command_runs_as_if_alone", as_if_alone),
         trial("root::ci::its_own_code_comes_first", own_code),
