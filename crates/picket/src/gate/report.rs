@@ -158,13 +158,8 @@ impl Report {
         }
         let mut told = change.trace(self.found.iter().map(|found| &found.detection));
         for (found, lines) in self.found.iter_mut().zip(std::mem::take(&mut told.lines)) {
-            let place = |line: &Line| Place {
-                path: line.file.clone(),
-                line: line.line,
-                column: line.column,
-                text: Some(line.rest()),
-            };
-            found.sources = lines.iter().map(place).collect();
+            let certain = lines.iter().filter(|line| !line.hint);
+            found.sources = certain.map(Line::as_place).collect();
             found.lines = lines;
         }
         self.change = Some(told);

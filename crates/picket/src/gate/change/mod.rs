@@ -28,6 +28,7 @@ use event::Detection;
 use serde::{Deserialize, Serialize};
 
 use crate::ci::{self, Names, Variables};
+use crate::sarif::Place;
 pub(crate) use before::before;
 use files::Files;
 use git::{Git, LATE};
@@ -68,6 +69,12 @@ impl Line {
     pub(crate) fn place(&self) -> String {
         let numbers = [self.line, self.column].into_iter().flatten();
         numbers.fold(self.file.clone(), |place, number| format!("{place}:{number}"))
+    }
+
+    /// As reports have it.
+    pub(crate) fn as_place(&self) -> Place {
+        let Self { file, line, column, .. } = self;
+        Place { path: file.clone(), line: *line, column: *column, text: Some(self.rest()) }
     }
 
     /// What happens there and where it comes from, in words.

@@ -112,6 +112,13 @@ fn variants(args: &[String], cut: bool) -> Vec<Executed> {
     all
 }
 
+/// Documents name commands that nobody runs.
+fn is_prose(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let prose = ["md", "markdown", "rst", "adoc", "txt", "html", "po", "1", "5", "8"];
+    prose.contains(&ending.to_ascii_lowercase().as_str())
+}
+
 fn in_words(any: &[Executed]) -> String {
     let args = any.first().map(|executed| detect::mask::arguments(&executed.args).join(" "));
     let args = args.unwrap_or_default();
@@ -314,7 +321,7 @@ impl Tracer<'_, '_> {
     /// Nobody above says anything: this change may.
     fn changed_files(&mut self) {
         let changed = self.ground.changed;
-        for path in changed {
+        for path in changed.iter().filter(|path| !is_prose(path)) {
             let Some(text) = self.ground.files.text(path) else { continue };
             let spots =
                 self.server.iter().find_map(|executed| find::mention(&text, &executed.args));

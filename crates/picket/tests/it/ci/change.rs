@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use libtest_mimic::Trial;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::err;
@@ -86,18 +87,27 @@ struct Ran {
     /// stderr with its lines put together again.
     text: String,
     summary: String,
+    sarif: Value,
 }
 
 fn ci(dir: &Path, words: &[&str]) -> Ran {
     let reports = tempfile::tempdir().unwrap();
-    let summary = reports.path().join("summary");
+    let (summary, sarif) = (reports.path().join("summary"), reports.path().join("sarif"));
     // Whoever git runs as must be able to read what was made for it.
     let mut command = outside_ci("sh");
     command.args(["-c", "umask 077; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_picket")]);
-    command.args(["ci", "--summary", summary.to_str().unwrap(), "--"]).args(words);
-    let out = command.current_dir(dir).output().unwrap();
+    command.args([
+        "ci",
+        "--summary",
+        summary.to_str().unwrap(),
+        "--sarif",
+        sarif.to_str().unwrap(),
+    ]);
+    command.arg("--").args(words);
+    let out = command.env("GITHUB_ACTIONS", "true").current_dir(dir).output().unwrap();
     let text = err(&out).split_whitespace().collect::<Vec<_>>().join(" ");
-    Ran { text, summary: fs::read_to_string(summary).unwrap(), out }
+    let sarif = serde_json::from_slice(&fs::read(sarif).unwrap()).unwrap();
+    Ran { text, summary: fs::read_to_string(summary).unwrap(), sarif, out }
 }
 
 impl Ran {
@@ -131,6 +141,10 @@ fn make() {
     ran.says(&format!("({commit}"));
     ran.says("\"Add metrics\"; in this change)");
     ran.says(&format!("change 1 commit since {}, where it left origin/main", repo.id("main")));
+    let at = &ran.sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+    assert_eq!(at["artifactLocation"]["uri"], "Makefile", "{at}");
+    let region = (&at["region"]["startLine"], &at["region"]["startColumn"]);
+    assert_eq!(region, (&8.into(), &15.into()), "{at}");
     // The same in the summary, where the repository's names are code.
     assert!(ran.summary.contains("- `Makefile:8:15`: make all runs"), "{}", ran.summary);
     assert!(
@@ -227,6 +241,9 @@ const SUBJECT: &str =
     "\x1b[31mfix\x1b[0m [x](http://evil.example) <img src=x> ##[error]y @octocat \u{202e}z";
 const AUTHOR: &str = "::error::Ma`l|lory\x1b]0;t\x07";
 
+/// The one thing that the runner is told: where the line is.
+const ANNOTATION: &str = "::error file=run.sh,line=2,col=13,title=picket%3A python-http-server::";
+
 fn hostile() {
     let script = format!("#!/bin/sh\n{SERVER} >/dev/null 2>&1\nexit 0\n");
     let repo = Repo::new(&[("README", "x\n")]);
@@ -270,7 +287,9 @@ fn hostile() {
         let text = err(&ran.out);
         assert!(!text.contains(['\x1b', '\x07', '\u{202e}']), "{text}");
         assert!(!text.contains("##[error]"), "{text}");
-        assert!(!text.lines().any(|line| line.trim_start().starts_with("::")), "{text}");
+        let commands: Vec<&str> =
+            text.lines().filter(|line| line.trim_start().starts_with("::")).collect();
+        assert!(commands.len() == 1 && commands[0].starts_with(ANNOTATION), "{text}");
         assert!(!ran.summary.contains(['\x1b', '\x07', '\u{202e}']), "{}", ran.summary);
         for line in ran.summary.lines() {
             let rest = super::media::without_code(line);

@@ -162,9 +162,15 @@ fn what_replaced_itself_is_found_through_who_calls_it() {
 fn what_nobody_tells_is_a_hint_or_nothing() {
     let files: &[(&str, &str)] = &[
         ("test_a.py", "x = 1\ncall(['python3', '-m', 'http.server'])\n"),
+        ("README.md", "Run `python3 -m http.server`\n"),
         ("old_test.py", "call(['python3', '-m', 'http.server'])\n"),
     ];
-    let case = Case { files, chain: &[SERVER, "something"], changed: &["test_a.py"], ..EMPTY };
+    let case = Case {
+        files,
+        chain: &[SERVER, "something"],
+        changed: &["README.md", "test_a.py"],
+        ..EMPTY
+    };
     let found = case.run();
     assert_eq!(found.len(), 1);
     assert!(found[0].hint && found[0].why.ends_with("its parents do not tell"), "{found:?}");
