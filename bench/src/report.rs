@@ -175,10 +175,18 @@ fn size(figures: &Figures) -> String {
         memory(format!("after {} detections", figures.latency.detected), figures.latency.memory),
     ];
     let header = ["KiB", "resident", "peak", "anonymous", "file", "shared"];
-    let times =
-        [("start to ready", &life.ready), ("SIGINT to exit", &life.stop)].map(|(what, sample)| {
-            [what.to_owned(), format!("{:.0}", sample.median()), format!("{:.0}", sample.max())]
-        });
+    let gate = &figures.gate;
+    let stop = format!("picket ci stop, after {} executions", gate.job);
+    let times = [
+        ("start to ready", &life.ready),
+        ("SIGINT to exit", &life.stop),
+        ("picket ci start", &gate.start),
+        (&stop, &gate.stop),
+        ("picket ci -- true", &gate.around),
+    ]
+    .map(|(what, sample)| {
+        [what.to_owned(), format!("{:.0}", sample.median()), format!("{:.0}", sample.max())]
+    });
     format!(
         "## Memory\n\n{}\n\nThe eBPF maps hold {} KiB more in the kernel.\n\n## Starting and \
          stopping\n\n{} times; milliseconds.\n\n{}",

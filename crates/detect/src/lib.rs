@@ -4,6 +4,7 @@
 //! `recipe test` are one engine, and the same events give the same detections.
 
 pub mod attack;
+mod attribution;
 pub mod baseline;
 pub mod catalogue;
 pub mod content;

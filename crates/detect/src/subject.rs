@@ -6,6 +6,7 @@ use std::cell::OnceCell;
 
 use event::{Ancestor, Exec, Launcher, Listener, Process, ProcessKey, Stamp};
 
+use crate::attribution::{self, Attribution};
 use crate::catalogue::Catalogue;
 use crate::engine::Settings;
 use crate::engine::servers::Servers;
@@ -41,6 +42,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) catalogue: &'a Catalogue,
     pub(crate) servers: &'a Servers,
     workload: OnceCell<Workload>,
+    attribution: OnceCell<Attribution>,
     launcher: OnceCell<Launcher>,
     program: OnceCell<Program>,
     names: OnceCell<Vec<String>>,
@@ -67,6 +69,7 @@ impl<'a> Subject<'a> {
             catalogue,
             servers,
             workload: OnceCell::new(),
+            attribution: OnceCell::new(),
             launcher: OnceCell::new(),
             program: OnceCell::new(),
             names: OnceCell::new(),
@@ -87,6 +90,12 @@ impl<'a> Subject<'a> {
         self.workload.get_or_init(|| workload::of(self.process()))
     }
 
+    /// The pipeline that it belongs to.
+    pub(crate) fn attribution(&self) -> &Attribution {
+        let of = || attribution::of(self.settings.ci.as_ref(), self.exec.ci.as_deref());
+        self.attribution.get_or_init(of)
+    }
+
     pub(crate) fn launcher(&self) -> &Launcher {
         self.launcher.get_or_init(|| {
             // What it says in words goes into records.
@@ -98,7 +107,7 @@ impl<'a> Subject<'a> {
                 server: self.identity.map_or("", |i| i.server.name()),
                 ancestry: &masked(&self.exec.ancestry),
                 workload: self.workload(),
-                ci: self.settings.ci.as_ref(),
+                ci: self.attribution().ci.as_ref().filter(|ci| !ci.claimed),
                 detected: &|ancestor| self.servers.named(ancestor),
             })
         })

@@ -338,6 +338,32 @@ pub struct Ci {
     pub r#ref: Option<String>,
     /// Who caused it.
     pub actor: Option<String>,
+    /// Which attempt at this run, where runs can be repeated.
+    #[serde(default)]
+    pub attempt: Option<String>,
+    /// Where its run is shown.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Whose environment says so.
+    #[serde(default)]
+    pub origin: CiOrigin,
+    /// Only the environment of a process says so, which it can choose: picket's own speaks of no
+    /// pipeline.
+    #[serde(default)]
+    pub claimed: bool,
+}
+
+/// Whose environment says which pipeline, and which step of it, a process belongs to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CiOrigin {
+    /// That of the process.
+    Process,
+    /// That of the nearest of its parents which says so.
+    Ancestor,
+    /// picket's own.
+    #[default]
+    Picket,
 }
 
 /// What is expected here.

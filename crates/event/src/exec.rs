@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ancestor, FileId, Listener, Process, Stamp, Tree};
+use crate::{Ancestor, Ci, FileId, Listener, Process, Stamp, Tree};
 
 /// A successful execution, told by the kernel after the point of no return.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Exec {
     /// Where it listened already when it was found, if it was found and not seen starting.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listen: Vec<Listener>,
+    /// What its environment says of the pipeline that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ci: Option<Box<Ci>>,
     /// The file's identity; lives in this process only.
     #[serde(skip)]
     pub file: Option<FileId>,

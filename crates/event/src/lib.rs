@@ -21,7 +21,7 @@ pub use connect::{Connect, Endpoint};
 pub use content::{Content, FileKind, GoBuild, Sign, SignKind, Target};
 pub use coverage::{Coverage, Lost, State, Window};
 pub use detection::{
-    Attack, Baseline, Below, Ci, Confidence, Container, Detection, Environment, Evidence,
+    Attack, Baseline, Below, Ci, CiOrigin, Confidence, Container, Detection, Environment, Evidence,
     EvidenceKind, Guidance, Launcher, LauncherKind, Purpose, RecipeInfo, Response, ServerInfo,
     Severity, Technique, Update,
 };

@@ -1,9 +1,15 @@
 //! The command line: plain values, no behaviour.
 
-use std::ffi::OsString;
+mod ci;
+mod reports;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::gate::scope::Watches;
+pub(crate) use ci::*;
+pub(crate) use reports::ReportArgs;
 
 /// Knows, the moment it happens, that a web server was executed, whatever it is called, what
 /// that means here, and what to do about it.
@@ -56,8 +62,10 @@ pub(crate) enum Command {
     /// The command runs as whoever calls, with its own input and output. What counts is what descends
     /// from it, daemons included; the report goes to stderr. The exit code is the command's own if it
     /// failed, else 81 if picket could not see (clean would mean nothing), else 80 if something was
-    /// found, else 0. The environment is `ci` unless told otherwise. See docs/ci.md.
-    Ci(CiArgs),
+    /// found, else 0. Where the steps are not one command, `picket ci start` opens the gate and
+    /// `picket ci stop` closes it, reports and decides. The environment is `ci` unless told
+    /// otherwise. See docs/ci.md.
+    Ci(Box<CiArgs>),
     /// Write raw events as JSON lines, for `replay` and for samples of recipes
     ///
     /// Secrets in arguments are masked here too.
@@ -117,60 +125,12 @@ pub(crate) struct RunArgs {
     /// Without it, web servers that ran before are shown as well, however little serious.
     #[arg(long, value_enum, value_name = "LEVEL")]
     pub(crate) severity: Option<SeverityChoice>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CiArgs {
-    /// Detections from this severity on fail the run
-    #[arg(long, value_enum, value_name = "LEVEL", default_value = "high")]
-    pub(crate) fail_on: SeverityChoice,
-    /// What becomes of a run that picket could not see in full
-    #[arg(long, value_enum, default_value = "fail")]
-    pub(crate) without_evidence: WithoutEvidence,
-    /// Append a summary in Markdown to this file [default: $GITHUB_STEP_SUMMARY, if set]
+    /// Baseline file [default: the configuration's]
     #[arg(long, value_name = "FILE")]
-    pub(crate) summary: Option<PathBuf>,
-    /// Write all records into this file, as JSON lines
-    #[arg(long, value_name = "FILE")]
-    pub(crate) records: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) reports: ReportArgs,
-    /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
-    pub(crate) command: Vec<OsString>,
-}
-
-/// Reports in files, for those who show them.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Reports")]
-pub(crate) struct ReportArgs {
-    /// Write what was found as SARIF 2.1.0, for code scanning
-    #[arg(long, value_name = "FILE")]
-    pub(crate) sarif: Option<PathBuf>,
-    /// Write it in the XML of JUnit, where each finding is a test
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
-    /// Write it as GitLab's code quality report
-    #[arg(long, value_name = "FILE")]
-    pub(crate) gitlab_codequality: Option<PathBuf>,
-    /// Write it as a security report of GitLab, of type SAST
-    #[arg(long, value_name = "FILE")]
-    pub(crate) gitlab_sast: Option<PathBuf>,
-    /// Write an attestation: what was seen, as a statement of in-toto in an envelope of DSSE
-    #[arg(long, value_name = "FILE", requires = "attest_key")]
-    pub(crate) attest: Option<PathBuf>,
-    /// The private key that signs it: Ed25519 or ECDSA P-256, in PKCS#8, as PEM
-    #[arg(long, value_name = "FILE", requires = "attest")]
-    pub(crate) attest_key: Option<PathBuf>,
-    /// A file that the command makes and that it is about; may be given several times [default: the commit]
-    #[arg(long, value_name = "FILE", requires = "attest")]
-    pub(crate) attest_subject: Vec<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum WithoutEvidence {
-    Fail,
-    Pass,
+    pub(crate) baseline: Option<PathBuf>,
+    /// For the gate of a pipeline, which reads what this one says
+    #[arg(long, value_enum, hide = true)]
+    pub(crate) beside: Option<Watches>,
 }
 
 #[derive(Debug, Args)]

@@ -61,8 +61,8 @@ pub(crate) struct Watch {
     /// When a loss was last noticed, until a canary has flown since.
     last_loss: Option<u64>,
     sent: bool,
-    /// A canary has flown.
-    proved: bool,
+    /// When the last canary that told something has flown.
+    proved: Option<u64>,
 }
 
 impl Watch {
@@ -79,7 +79,7 @@ impl Watch {
             looked: started,
             last_loss: None,
             sent: false,
-            proved: false,
+            proved: None,
         };
         watch.set(Owner::Place, blind);
         watch
@@ -97,7 +97,7 @@ impl Watch {
     /// Takes note of what a canary proved.
     pub(crate) fn judge(&mut self, outcome: &Outcome) {
         self.blind = outcome.blind;
-        self.proved = true;
+        self.proved = Some(outcome.flown);
         let reasons = outcome.reasons();
         // What is not told yet is not over.
         let over = self.last_loss.is_none_or(|last| outcome.flown > last) && !self.has_losses();
@@ -144,7 +144,17 @@ impl Watch {
 
     /// Whether no canary has told anything yet.
     pub(crate) fn is_unproved(&self) -> bool {
-        !self.proved
+        self.proved.is_none()
+    }
+
+    /// Whether a canary has told something that flew after this moment, in boot time.
+    pub(crate) fn is_proved_since(&self, moment: u64) -> bool {
+        self.proved.is_some_and(|flown| flown > moment)
+    }
+
+    /// What the last canary could not prove.
+    pub(crate) fn unproved(&self) -> Vec<String> {
+        self.reasons.get(&Owner::Canary).cloned().unwrap_or_default()
     }
 
     /// Events that the kernel is known to have lost.

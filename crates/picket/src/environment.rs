@@ -8,7 +8,7 @@ use crate::config::{Config, EnvironmentSetting};
 
 /// What the engine must know of its surroundings.
 pub(crate) fn settings(config: &Config) -> Settings {
-    let pipeline = ci::recognise(|name| std::env::var(name).ok());
+    let pipeline = ci::own();
     let environment = match config.environment {
         EnvironmentSetting::Ci => Environment::Ci,
         EnvironmentSetting::Staging => Environment::Staging,

@@ -1,6 +1,7 @@
 //! What runs, listed in one place: probe → examine → engine → sink, with signals and coverage
 //! beside it.
 
+mod beside;
 mod losses;
 
 use std::collections::VecDeque;
@@ -22,6 +23,7 @@ use crate::coverage::{Owner, Watch};
 use crate::examine::Examiner;
 use crate::examine::queue::{Arrived, Found, Queue};
 use crate::expected;
+use crate::gate::scope::Watches;
 use crate::host;
 use crate::names::Names;
 use crate::privilege;
@@ -58,6 +60,8 @@ pub(crate) struct Plan {
     pub(crate) to_stdout: bool,
     /// How.
     pub(crate) style: Style,
+    /// A gate reads what is written, and this is what it watches.
+    pub(crate) beside: Option<Watches>,
 }
 
 struct Pipeline<'p> {
@@ -93,6 +97,8 @@ struct Pipeline<'p> {
     behind: bool,
     /// Who keeps what was seen, and when it was last asked to.
     keeper: Option<(Keeper, Instant)>,
+    /// What the first canary could not prove.
+    unproved: Vec<String>,
 }
 
 /// Watches until asked to end.
@@ -128,7 +134,8 @@ pub(crate) fn run(
     // All is open. What follows, and every thread, does without privileges.
     privilege::give_up_loudly(config, canary.program())?;
     let sink = Sink::start(out, plan.style)?;
-    let queue = Queue::new(Examiner::start(Arc::clone(engine.catalogue()))?);
+    let examiner = Examiner::start(Arc::clone(engine.catalogue()), engine.environment())?;
+    let queue = Queue::new(examiner);
     let keeper = store.map(Keeper::start).transpose()?;
     let mut pipeline = Pipeline {
         probe: &probe,
@@ -154,6 +161,7 @@ pub(crate) fn run(
         ready: false,
         behind: false,
         keeper: keeper.map(|keeper| (keeper, Instant::now())),
+        unproved: Vec::new(),
     };
     pipeline.disable(disabled);
     let watched = pipeline.watch();
@@ -173,6 +181,7 @@ impl Pipeline<'_> {
         }
         let measure = self.measure()?;
         self.coverage.begin(measure);
+        self.introduce()?;
         self.say_coverage()?;
         self.ready = true;
         let reasons = self.coverage.reasons().join("; ");
@@ -195,6 +204,7 @@ impl Pipeline<'_> {
                 self.look_at_expectations();
             }
         }
+        self.see_out()?;
         // What happened before the signal still counts.
         while self.drain()? > 0 || self.behind {}
         let deadline = Instant::now() + LAST_LOOKS;
@@ -211,6 +221,8 @@ impl Pipeline<'_> {
     /// Waits until it is known what the first canary proves. Says false when asked to end meanwhile.
     fn wait_for_canary(&mut self) -> Result<bool> {
         self.canary.want();
+        // It flies at once, not when something else happens.
+        self.drain()?;
         while self.coverage.is_unproved() {
             if self.wait(TICK)? {
                 return Ok(false);

@@ -144,6 +144,7 @@ pub(crate) fn exec(bytes: &[u8], rest: &[u8], clock: &Clock) -> Option<Decoded> 
         cpu: head.cpu,
         boot_ns: head.boot_ns,
         seeded: false,
+        ci: None,
         process: Process {
             pid: key.pid,
             start: clock.stamp(key.start_boot_ns),

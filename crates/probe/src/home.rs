@@ -62,6 +62,16 @@ pub fn runs(pid: u32, start_boot_ns: u64) -> Option<bool> {
     is_proc_whole().then(|| procfs::is_still(pid, start_boot_ns) && !ended(&stat()))
 }
 
+/// When a process started, in clock ticks since boot, as this process's `/proc` shows both.
+pub fn started(pid: u32) -> Option<u64> {
+    procfs::start_ticks(pid)
+}
+
+/// The parent of a process, as this process's `/proc` shows both.
+pub fn parent(pid: u32) -> Option<u32> {
+    procfs::stat(pid, 4)?.try_into().ok()
+}
+
 /// Whether a process that the kernel side told of is this one. Where this process cannot know its own
 /// number, its start and its name decide.
 pub fn is_self(pid: u32, start_boot_ns: u64, comm: &str) -> bool {

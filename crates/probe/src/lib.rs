@@ -15,6 +15,7 @@ mod filter;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod home;
+mod kept;
 mod kernel;
 mod lineage;
 mod listening;

@@ -233,14 +233,14 @@ impl Lineage<'_> {
 }
 
 /// Where the way up leads.
-enum Up {
+pub(crate) enum Up {
     To(ProcessKey),
     /// Nobody made it: the first process, and the kernel's own.
     Top,
     Unknown,
 }
 
-fn up(entry: &types::proc) -> Up {
+pub(crate) fn up(entry: &types::proc) -> Up {
     match entry.parent.pid {
         0 => Up::Top,
         NOBODY_KNOWS => Up::Unknown,

@@ -1,17 +1,12 @@
 //! Trees of processes: which of them the kernel side need not watch. See `bpf/tree.h`.
 
-use std::os::fd::{AsFd, AsRawFd};
-
 use event::ProcessKey;
-use libbpf_rs::{ErrorKind, MapCore, MapFlags, libbpf_sys};
+use libbpf_rs::{ErrorKind, MapCore, MapFlags};
 
 use crate::Probe;
 use crate::error::Error;
+use crate::kept;
 use crate::lineage::is_seeded;
-use crate::skel::types;
-
-/// Entries that are read at a time.
-const BATCH: u32 = 4096;
 
 /// A process that lineage keeps, and the tree that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,49 +55,13 @@ impl Probe {
 
     /// All processes that are in a tree. Those that come and go meanwhile may be among them or not.
     pub fn members(&self) -> Result<Vec<Member>, Error> {
-        let map = &self.skel.maps.procs;
-        let mut keys = vec![types::proc_key::default(); BATCH as usize];
-        let mut values = vec![types::proc::default(); BATCH as usize];
         let mut members = Vec::new();
-        // Where the next batch begins, in the kernel's words.
-        let mut at = [0_u8; size_of::<types::proc_key>()];
-        let mut next = at;
-        let mut first = true;
-        loop {
-            let mut count = BATCH;
-            let from = if first { std::ptr::null_mut() } else { at.as_mut_ptr().cast() };
-            // SAFETY: there is room for as many keys and values as `count` says, and for a place
-            // as large as a key; all are plain memory.
-            let error = unsafe {
-                libbpf_sys::bpf_map_lookup_batch(
-                    map.as_fd().as_raw_fd(),
-                    from,
-                    next.as_mut_ptr().cast(),
-                    keys.as_mut_ptr().cast(),
-                    values.as_mut_ptr().cast(),
-                    &raw mut count,
-                    std::ptr::null(),
-                )
-            };
-            let last = error == -libc::ENOENT;
-            if error == -libc::EINTR {
-                continue;
+        kept::each(&self.skel.maps.procs, |process, proc| {
+            if proc.tree != 0 {
+                let seeded = is_seeded(proc.tree);
+                members.push(Member { process, tree: proc.tree, seeded });
             }
-            if error != 0 && !last {
-                let error = libbpf_rs::Error::from_raw_os_error(-error);
-                return Err(Error::map("list the processes that are kept", &error));
-            }
-            let found = keys.iter().zip(&values).take(count as usize);
-            members.extend(found.filter(|(_, proc)| proc.tree != 0).map(|(key, proc)| Member {
-                process: ProcessKey { pid: key.pid, start_boot_ns: key.start },
-                tree: proc.tree,
-                seeded: is_seeded(proc.tree),
-            }));
-            if last {
-                return Ok(members);
-            }
-            at = next;
-            first = false;
-        }
+        })?;
+        Ok(members)
     }
 }

@@ -188,7 +188,8 @@ impl Key {
 impl Workload {
     fn of(detection: &Detection) -> Self {
         let text = |text: &Option<String>| text.as_deref().map(bounded);
-        if let Some(ci) = &detection.ci {
+        // What only the process says of itself is no place to be expected in.
+        if let Some(ci) = detection.ci.as_ref().filter(|ci| !ci.claimed) {
             return Self {
                 pipeline: Some(bounded(&ci.provider)),
                 repository: text(&ci.repository),

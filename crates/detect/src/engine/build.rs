@@ -65,7 +65,7 @@ pub(super) fn detection(subject: &Subject<'_>, recipe: &Recipe) -> Detection {
         ancestry_truncated: exec.ancestry_truncated,
         launcher: subject.launcher().clone(),
         container: subject.workload().container.clone(),
-        ci: subject.settings.ci.clone(),
+        ci: subject.attribution().ci.clone(),
         listen: subject.listen.to_vec(),
         baseline: None::<Baseline>,
         response: None,

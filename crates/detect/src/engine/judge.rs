@@ -61,6 +61,7 @@ pub(super) fn judge(detection: &mut Detection, subject: &Subject<'_>) {
         severity = subject.settings.seeded_severity;
         reasons.push("it ran before picket did".to_owned());
     }
+    reasons.extend(subject.attribution().contradiction.clone());
     detection.severity = severity;
     detection.reasons = reasons;
 }

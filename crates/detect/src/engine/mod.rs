@@ -85,6 +85,11 @@ impl Engine {
         &self.catalogue
     }
 
+    /// Where this runs.
+    pub fn environment(&self) -> Environment {
+        self.settings.environment
+    }
+
     /// The recipes it runs.
     pub fn recipes(&self) -> &[Recipe] {
         &self.recipes

@@ -208,7 +208,7 @@ impl Where {
         let d = detection;
         let p = &d.process;
         let container = d.container.as_ref();
-        let ci = d.ci.as_ref();
+        let ci = d.ci.as_ref().filter(|ci| !ci.claimed);
         let unit = workload::of(p).unit.filter(|unit| unit.user.is_none() && !unit.inside);
         let unit = unit.filter(|_| container.is_none());
         let own = is_of_the_machine(p);

@@ -115,6 +115,8 @@ pub(crate) struct Canary {
     past: VecDeque<Flight>,
     /// picket's own process id, in the initial namespace.
     own: Option<u32>,
+    /// picket itself, once a canary was seen.
+    itself: Option<ProcessKey>,
 }
 
 impl Canary {
@@ -129,6 +131,7 @@ impl Canary {
             aloft: None,
             past: VecDeque::new(),
             own: probe::home::is_initial().then(std::process::id),
+            itself: None,
         })
     }
 
@@ -141,6 +144,11 @@ impl Canary {
     /// only once a canary was seen.
     pub(crate) fn own(&self) -> Option<u32> {
         self.own
+    }
+
+    /// picket itself in the kernel's records. It is known once a canary was seen.
+    pub(crate) fn itself(&self) -> Option<ProcessKey> {
+        self.itself
     }
 
     /// Readable when something is to be judged.
@@ -162,6 +170,7 @@ impl Canary {
         if first {
             flight.first = Some(key);
             self.own = Some(exec.process.ppid);
+            self.itself = lineage.creator(key);
         } else {
             flight.again = true;
             // Between the two is a process that executed nothing: the fork hook alone knows it.

@@ -1,38 +1,48 @@
-//! `picket ci`: run a command under watch, report, and decide.
+//! `picket ci`: run a command of a pipeline, or a whole job, under watch, report, and decide.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+mod outputs;
+mod start;
+mod stop;
+
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::cli::{CiArgs, Common, WithoutEvidence};
-use crate::config::{Config, EnvironmentSetting};
+use crate::cli::{CiArgs, CiStep, Common, VerdictArgs, WithoutEvidence};
+use crate::config::Config;
+use crate::gate::baseline::Expected;
+use crate::gate::change::Change;
 use crate::gate::command::{self, Signals};
+use crate::gate::launch::Launch;
 use crate::gate::report::Report;
-use crate::gate::reports::Reports;
+use crate::gate::scope::Watches;
 use crate::gate::sensor::Sensor;
 use crate::gate::verdict::Rules;
-use crate::gate::{annotations, summary};
 use crate::sink;
+use outputs::Outputs;
 
 pub(crate) fn run(common: &Common, args: &CiArgs) -> Result<ExitCode> {
+    match &args.step {
+        Some(CiStep::Start(args)) => start::run(common, args),
+        Some(CiStep::Stop(args)) => stop::run(common, args),
+        None => run_command(common, args),
+    }
+}
+
+fn run_command(common: &Common, args: &CiArgs) -> Result<ExitCode> {
     let config = Config::load(common)?;
-    // What cannot be written is said before anything runs.
-    let summary = summary_file(args).map(|path| open(&path, "summary", true)).transpose()?;
-    let records = args.records.as_deref().map(|path| open(path, "records", false)).transpose()?;
-    let reports = Reports::open(&args.reports, common, &config, &args.command)?;
+    let mut outputs = Outputs::open(&args.verdict, common, &config, &args.command)?;
+    let expected = Expected::find(&config, &args.expected)?;
+    let rules = rules(&config, &args.verdict);
+    let change = Change::look(&args.command);
     let mut signals = Signals::catch()?;
-    let environment = match config.environment {
-        EnvironmentSetting::Auto if common.environment.is_none() => Some("ci"),
-        _ => None,
+    let launch = Launch {
+        common,
+        config: &config,
+        baseline: expected.file.as_deref(),
+        watches: Watches::Below,
     };
-    let rules = Rules {
-        fail_on: args.fail_on.into(),
-        show: config.severity,
-        without_evidence_fails: args.without_evidence == WithoutEvidence::Fail,
-    };
-    let sensor = Sensor::start(common, environment, rules, records)?;
+    let sensor = Sensor::start(&launch, rules, outputs.records.take())?;
     let mut asked = None;
     let began = sensor.wait_until_ready(|| {
         asked = signals.asked_to_end();
@@ -48,37 +58,15 @@ pub(crate) fn run(common: &Common, args: &CiArgs) -> Result<ExitCode> {
     sensor.pass_log_on();
     let ended = command::run(&args.command, &mut signals);
     let watched = sensor.stop()?;
-    let report = Report::new(rules, ended.code, watched);
-    report.print();
-    if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
-        annotations::print(&report);
-    }
-    let written = match summary {
-        Some((mut file, path)) => summary::append(&report, &mut file)
-            .with_context(|| format!("cannot write the summary {}", path.display())),
-        None => Ok(()),
-    };
-    let records = report.records_failed().map(|error| anyhow::anyhow!("{error}"));
-    let written = written.err().into_iter().chain(records).chain(reports.write(&report));
-    for error in written.collect::<Vec<_>>() {
-        sink::log(&format!("{error:#}"));
-        if report.verdict.code() == 0 {
-            return Ok(ExitCode::FAILURE);
-        }
-    }
-    Ok(ExitCode::from(report.verdict.code()))
+    let mut report = Report::new(rules, ended.code, watched, expected);
+    report.trace(&change);
+    Ok(outputs.tell(report))
 }
 
-fn summary_file(args: &CiArgs) -> Option<PathBuf> {
-    let default = || std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());
-    args.summary.clone().or_else(|| default().map(PathBuf::from))
-}
-
-fn open(path: &Path, what: &str, append: bool) -> Result<(File, PathBuf)> {
-    let mut options = File::options();
-    let options = options.create(true).write(true).append(append).truncate(!append);
-    let file = options.open(path).with_context(|| {
-        format!("cannot write the {what} {}: name another file", path.display())
-    })?;
-    Ok((file, path.to_owned()))
+fn rules(config: &Config, args: &VerdictArgs) -> Rules {
+    Rules {
+        fail_on: args.fail_on.into(),
+        show: config.severity,
+        without_evidence_fails: args.without_evidence == WithoutEvidence::Fail,
+    }
 }

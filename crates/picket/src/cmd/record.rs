@@ -23,6 +23,7 @@ pub(crate) fn run(common: &Common, args: &RecordArgs) -> Result<ExitCode> {
             severity: Severity::Info,
             seeded: true,
         },
+        beside: None,
     };
     let engine = super::engine(&config)?;
     match &args.output {

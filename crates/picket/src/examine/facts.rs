@@ -15,6 +15,7 @@ use super::file::{self, FileSource};
 use super::memory::{Memory, UNNAMED};
 use super::owners::{Owners, Place, place};
 use super::sockets;
+use crate::ci::Attributor;
 use crate::package::Owner;
 
 /// Bytes that are hashed at a time.
@@ -64,11 +65,24 @@ pub(crate) struct Reader {
     scanner: Scanner,
     memory: Memory,
     owners: Owners,
+    /// Asked in pipelines only: elsewhere no environment is looked into.
+    attributor: Option<Attributor>,
 }
 
 impl Reader {
     pub(crate) fn new(catalogue: Arc<Catalogue>, scanner: Scanner) -> Self {
-        Self { catalogue, scanner, memory: Memory::default(), owners: Owners::default() }
+        let (memory, owners) = (Memory::default(), Owners::default());
+        Self { catalogue, scanner, memory, owners, attributor: None }
+    }
+
+    /// It asks environments which step of a pipeline a process belongs to.
+    pub(super) fn attributing(self) -> Self {
+        Self { attributor: Some(Attributor::new()), ..self }
+    }
+
+    /// Fills in which step of a pipeline a living process belongs to.
+    pub(super) fn attribute(&self, exec: &mut Exec) {
+        exec.ci = self.attributor.as_ref().and_then(|attributor| attributor.claim(exec));
     }
 
     /// Whether an execution is a server by what is known of it so far.
@@ -77,7 +91,7 @@ impl Reader {
     }
 
     /// Whether a recipe may tell of an execution: it is a server, or below what may be one.
-    fn is_telling(&self, exec: &Exec) -> bool {
+    pub(super) fn is_telling(&self, exec: &Exec) -> bool {
         exec.tree.is_below() || self.is_known(exec)
     }
 
@@ -195,6 +209,7 @@ impl Reader {
             return;
         }
         self.complete(exec);
+        self.attribute(exec);
         // What a packer left in memory is what its file contains: an interpreter, perhaps, that was
         // given a script.
         let packed = behaviour.mapped.iter().find(|mapped| mapped.path == UNNAMED);

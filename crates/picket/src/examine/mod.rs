@@ -20,7 +20,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use detect::catalogue::Catalogue;
 use detect::content::Scanner;
-use event::{Behaviour, Exec, FileId};
+use event::{Behaviour, Environment, Exec, FileId};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -79,9 +79,13 @@ pub(crate) struct Examiner {
 }
 
 impl Examiner {
-    pub(crate) fn start(catalogue: Arc<Catalogue>) -> Result<Self> {
+    pub(crate) fn start(catalogue: Arc<Catalogue>, environment: Environment) -> Result<Self> {
         let scanner = Scanner::new(&catalogue);
-        let reader = Arc::new(Reader::new(catalogue, scanner));
+        let reader = Reader::new(catalogue, scanner);
+        let reader = Arc::new(match environment {
+            Environment::Ci => reader.attributing(),
+            Environment::Staging | Environment::Production => reader,
+        });
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let wake = Arc::new(wake.context("cannot make an eventfd")?);
         let (back, done) = channel();
@@ -114,6 +118,9 @@ impl Examiner {
         if let Some(facts) = &known
             && self.reader.recall(&mut exec, facts, root.as_ref())
         {
+            if self.reader.is_telling(&exec) {
+                self.reader.attribute(&mut exec);
+            }
             return Taken::Done(exec);
         }
         let exe = match known {
@@ -124,6 +131,7 @@ impl Examiner {
             },
         };
         let exe = Opened { exe, root };
+        self.reader.attribute(&mut exec);
         self.next += 1;
         let ticket = self.next;
         // The thread ends only when this side does.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::change::Line;
 use super::report::{Found, Report};
 use crate::escape;
 use crate::sink::text::headline;
@@ -38,7 +39,21 @@ fn of(found: &Found, report: &Report) -> String {
     let d = &found.detection;
     let level = if d.severity >= report.rules.fail_on { "error" } else { "warning" };
     let first = d.guidance.actions.first().map_or("", String::as_str);
-    line(level, &format!("picket: {}", found.name()), &format!("{}. {first}", headline(d)))
+    let title = format!("picket: {}", found.name());
+    let text = format!("{}. {first}", headline(d));
+    match found.lines.iter().find(|line| !line.hint) {
+        Some(source) => placed(level, source, &title, &text),
+        None => line(level, &title, &text),
+    }
+}
+
+/// At a line of the repository, where reviewers of the change see it.
+fn placed(level: &str, source: &Line, title: &str, text: &str) -> String {
+    let numbers = [("line", source.line), ("col", source.column)];
+    let numbers: String =
+        numbers.iter().filter_map(|(name, n)| Some(format!("{name}={},", (*n)?))).collect();
+    let (file, title) = (escape::property(&source.file), escape::property(title));
+    format!("::{level} file={file},{numbers}title={title}::{}\n", escape::command(text))
 }
 
 fn line(level: &str, title: &str, text: &str) -> String {

@@ -2,9 +2,13 @@
 
 use std::io::{self, Write};
 
-use event::{Coverage, Detection, Peer, Purpose, Record};
+use detect::baseline::Observed;
+use event::{Ancestor, Coverage, Detection, Peer, Purpose, Record};
 use probe::home;
 
+use super::baseline::{Alteration, Expected};
+use super::change::{Change, Line, Told};
+use super::scope::Scope;
 use super::sensor::Watched;
 use super::verdict::{self, Rules, Verdict};
 use crate::escape;
@@ -13,6 +17,10 @@ use crate::sink::text::{Text, called};
 
 /// So many detections are written out on stderr.
 const MOST: usize = 10;
+/// So many names are listed.
+const MOST_NAMES: usize = 5;
+/// So many commits of the change are named.
+const MOST_COMMITS: usize = 5;
 
 /// What is told.
 pub(crate) struct Report {
@@ -26,6 +34,12 @@ pub(crate) struct Report {
     /// Why there is no evidence.
     pub(crate) gaps: Vec<String>,
     watched: Watched,
+    expected: Expected,
+    /// What the base branch knows nothing of: what fails the run, and how much of what is accepted.
+    new: Vec<String>,
+    newly_accepted: usize,
+    /// The change that this run is about; nothing where nothing was found.
+    change: Option<Told>,
 }
 
 /// A detection, and whether its process runs on.
@@ -33,15 +47,20 @@ pub(crate) struct Found {
     pub(crate) detection: Detection,
     /// `None` where that cannot be known.
     pub(crate) runs: Option<bool>,
-    /// The lines of the repository that led to it, the nearest first, as far as they are known.
+    /// How many of its parents are of the job.
+    own: usize,
+    /// The lines of the repository that led to it, the nearest first.
+    pub(crate) lines: Vec<Line>,
+    /// The same as places, for reports in files.
     pub(crate) sources: Vec<Place>,
 }
 
 impl Found {
-    fn new(detection: Detection) -> Self {
+    fn new(detection: Detection, scope: &Scope) -> Self {
+        let own = scope.own(&detection.ancestry);
         let process = &detection.process;
         let runs = home::runs(process.pid, process.start_boot_ns);
-        Self { detection, runs, sources: Vec::new() }
+        Self { detection, runs, own, lines: Vec::new(), sources: Vec::new() }
     }
 
     /// What it is called, without what changes from version to version.
@@ -74,6 +93,12 @@ impl Found {
         paths.map(|path| Place { path, ..Place::default() }).collect()
     }
 
+    /// The processes that led to it, nearest first, from the command on: what runs the pipeline is the
+    /// same for all, and nobody else's business.
+    pub(crate) fn chain(&self) -> &[Ancestor] {
+        self.detection.ancestry.get(..self.own).unwrap_or_default()
+    }
+
     fn is_left_over(&self) -> bool {
         let server = self.detection.server.as_ref();
         self.runs == Some(true) && server.is_some_and(|s| s.purpose != Purpose::Manage)
@@ -82,19 +107,67 @@ impl Found {
 
 impl Report {
     /// Draws the conclusions; `code` is the command's.
-    pub(crate) fn new(rules: Rules, code: u8, mut watched: Watched) -> Self {
+    pub(crate) fn new(rules: Rules, code: u8, mut watched: Watched, expected: Expected) -> Self {
         let gaps = verdict::gaps(&watched);
         let (count, failing) = (watched.tally.count, watched.tally.failing);
-        let mut found: Vec<Found> =
-            std::mem::take(&mut watched.tally.found).into_iter().map(Found::new).collect();
+        let scope = watched.tally.scope.clone();
+        let found = std::mem::take(&mut watched.tally.found).into_iter();
+        let mut found: Vec<Found> = found.map(|one| Found::new(one, &scope)).collect();
         found.sort_by_key(|found| std::cmp::Reverse(found.detection.severity));
         let verdict = Verdict::decide(rules, code, failing, &gaps);
-        Self { rules, verdict, found, count, failing, gaps, watched }
+        let fails = |found: &&Found| found.detection.severity >= rules.fail_on;
+        let mut new: Vec<String> = Vec::new();
+        let ids = expected.new_to_base(found.iter().filter(fails).map(|found| &found.detection));
+        let ids: Vec<&str> = ids.iter().map(|detection| detection.id.as_str()).collect();
+        for found in found.iter().filter(|found| ids.contains(&found.detection.id.as_str())) {
+            let name = found.name();
+            if !new.contains(&name) {
+                new.push(name);
+            }
+        }
+        let newly_accepted = expected.new_to_base(watched.tally.accepted.iter()).len();
+        Self {
+            rules,
+            verdict,
+            found,
+            count,
+            failing,
+            gaps,
+            watched,
+            expected,
+            new,
+            newly_accepted,
+            change: None,
+        }
     }
 
     /// Why the records could not be written.
     pub(crate) fn records_failed(&self) -> Option<&str> {
         self.watched.tally.records_failed.as_deref()
+    }
+
+    /// What was started, expected or not.
+    pub(crate) fn take_started(&mut self) -> Observed {
+        std::mem::take(&mut self.watched.tally.started)
+    }
+
+    /// Finds the lines of the repository that led to what was found.
+    pub(crate) fn trace(&mut self, change: &Change) {
+        if self.found.is_empty() {
+            return;
+        }
+        let mut told = change.trace(self.found.iter().map(|found| &found.detection));
+        for (found, lines) in self.found.iter_mut().zip(std::mem::take(&mut told.lines)) {
+            let place = |line: &Line| Place {
+                path: line.file.clone(),
+                line: line.line,
+                column: line.column,
+                text: Some(line.rest()),
+            };
+            found.sources = lines.iter().map(place).collect();
+            found.lines = lines;
+        }
+        self.change = Some(told);
     }
 
     /// What was said of coverage last.
@@ -107,8 +180,31 @@ impl Report {
         self.watched.tally.peers.values().flatten()
     }
 
-    /// The verdict in a line.
+    /// The verdict in a line. Names in it are chosen by whom picket is to find.
     pub(crate) fn headline(&self) -> String {
+        let verdict = self.verdict_in_words();
+        let accepted = self.watched.tally.accepted_count;
+        let file = self.expected.file.as_deref().map(|file| file.display().to_string());
+        let file = file.unwrap_or_default();
+        match &self.expected.alteration {
+            Alteration::Some(how) if self.newly_accepted > 0 => format!(
+                "{verdict}; this change alters the baseline {file} ({how}), which accepts {}, {} of \
+                 them not accepted by the base branch",
+                detections(accepted),
+                self.newly_accepted
+            ),
+            Alteration::Some(how) => {
+                format!("{verdict}; this change alters the baseline {file} ({how})")
+            }
+            Alteration::Unknown(_) if accepted > 0 => format!(
+                "{verdict}; {file} accepts {}, and whether this change altered it is not known",
+                detections(accepted)
+            ),
+            Alteration::None | Alteration::Unknown(_) => verdict,
+        }
+    }
+
+    fn verdict_in_words(&self) -> String {
         let level = self.rules.fail_on;
         let what = match (self.count, self.failing) {
             (0, _) => "no web server was started".to_owned(),
@@ -123,7 +219,17 @@ impl Report {
                 "no evidence: that nothing was found means nothing".to_owned()
             }
             Verdict::NoEvidence => format!("no evidence, there may be more: {what}"),
-            Verdict::Found => format!("failed: {what}"),
+            Verdict::Found => match (self.expected.base_does(), self.new.as_slice()) {
+                (None, _) => format!("failed: {what}"),
+                (Some(_), []) => format!("failed: {what}; the base branch has them as well"),
+                (Some(does), new) => {
+                    let names = some(new, MOST_NAMES);
+                    let does = if does == "do" { "" } else { " accept" };
+                    format!(
+                        "failed: this change starts what the base branch does not{does}: {names}; {what}"
+                    )
+                }
+            },
             Verdict::Passed => format!("passed: {what}"),
         }
     }
@@ -154,6 +260,35 @@ impl Report {
         if !left.is_empty() {
             facts.push(("runs on", left.join(", ")));
         }
+        facts.extend(self.change.as_ref().into_iter().flat_map(change_facts));
+        if let Some(end) = &self.watched.end {
+            let servers: Vec<u32> = self.found.iter().map(|f| f.detection.process.pid).collect();
+            let others = end.left.iter().filter(|left| !servers.contains(&left.pid));
+            let others: Vec<String> =
+                others.map(|left| format!("{} ({})", left.comm, left.pid)).collect();
+            let count = others.len() + end.more;
+            if count > 0 {
+                let what = if count == 1 { "other process runs" } else { "other processes run" };
+                facts.push(("others", format!("{count} {what} on: {}", some(&others, MOST_NAMES))));
+            }
+        }
+        let accepted = self.watched.tally.accepted_count;
+        if let Some(file) = &self.expected.file {
+            let how = match &self.expected.alteration {
+                Alteration::None if self.expected.base_does() == Some("accept") => {
+                    ", as on the base branch".to_owned()
+                }
+                Alteration::None => String::new(),
+                Alteration::Some(how) => format!("; this change alters it: {how}"),
+                Alteration::Unknown(why) => {
+                    format!("; whether this change altered it is not known: {why}")
+                }
+            };
+            let what = format!("{} accepts {}{how}", file.display(), detections(accepted));
+            facts.push(("baseline", what));
+        } else if accepted > 0 {
+            facts.push(("baseline", format!("{} accepted", detections(accepted))));
+        }
         let unshown = self.count - self.found.len() as u64;
         if unshown > 0 {
             facts.push(("besides", format!("{} more that are not listed", detections(unshown))));
@@ -172,9 +307,14 @@ impl Report {
         let mut lines = Vec::new();
         for found in self.found.iter().take(MOST) {
             let record = Record::Detection(Box::new(found.detection.clone()));
-            lines.extend(text.record(&record).lines().map(str::to_owned));
+            let mut told = text.record(&record).trim_end().to_owned() + "\n";
+            for line in &found.lines {
+                text.field(&mut told, "source", &escape::terminal(&line.words()));
+            }
+            lines.extend(told.lines().map(str::to_owned));
+            lines.push(String::new());
         }
-        lines.push(format!("picket ci: {}", self.headline()));
+        lines.push(format!("picket ci: {}", escape::terminal(&self.headline())));
         let facts = self.facts();
         lines.extend(
             facts.iter().map(|(label, fact)| format!("  {label:<10}{}", escape::terminal(fact))),
@@ -185,6 +325,41 @@ impl Report {
         // Nowhere is left to say that stderr cannot be written to.
         let _ = io::stderr().write_all(text.as_bytes());
     }
+}
+
+/// The first of some names, and how many more there are.
+fn some(names: &[String], most: usize) -> String {
+    let shown = names.get(..most).unwrap_or(names).join(", ");
+    match names.len().saturating_sub(most) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// The change, and its latest commits.
+fn change_facts(told: &Told) -> Vec<(&'static str, String)> {
+    let untraced = match told.untraced {
+        0 => None,
+        count => Some((
+            "source",
+            format!("not looked for, of {} more: no time", detections(count as u64)),
+        )),
+    };
+    let Some(range) = &told.range else {
+        let missing = told.missing.iter().map(|why| ("change", why.clone()));
+        return missing.chain(untraced).collect();
+    };
+    let commits = range.commits.iter().take(MOST_COMMITS).map(|c| {
+        let commit = format!("{} by {}, {}, \"{}\"", c.id.short(), c.author, c.date, c.subject);
+        ("commit", commit)
+    });
+    let mut facts: Vec<_> = std::iter::once(("change", range.words())).chain(commits).collect();
+    let unsaid = range.count.saturating_sub(MOST_COMMITS.min(range.commits.len()));
+    if unsaid > 0 {
+        facts.push(("commit", format!("and {unsaid} more")));
+    }
+    facts.extend(untraced);
+    facts
 }
 
 fn detections(count: u64) -> String {

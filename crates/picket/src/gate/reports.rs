@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 use detect::recipe::Recipe;
+use event::Stamp;
 
 use super::attest::Attestation;
 use super::context::Context;
@@ -79,6 +80,11 @@ impl Reports {
             false => Vec::new(),
         };
         Ok(Self { wanted, context, rules, attestation })
+    }
+
+    /// What is told of began then.
+    pub(crate) fn began(&mut self, when: Stamp) {
+        self.context.began = when;
     }
 
     /// Writes them; the answer is what went wrong.

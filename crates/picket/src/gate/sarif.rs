@@ -80,10 +80,10 @@ fn facts(found: &Found) -> Map<String, Value> {
     }
 }
 
-/// The chain of processes, from the first to the server.
+/// The chain of processes, from the command to the server.
 fn flow(found: &Found) -> Vec<Step> {
     let d = &found.detection;
-    let mut flow: Vec<Step> = d.ancestry.iter().rev().map(parent).collect();
+    let mut flow: Vec<Step> = found.chain().iter().rev().map(parent).collect();
     flow.push(last(&d.process));
     flow
 }

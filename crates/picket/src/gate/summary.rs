@@ -22,7 +22,7 @@ pub(crate) fn append(report: &Report, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn markdown(report: &Report) -> String {
-    let mut out = format!("### picket: {}\n\n", report.headline());
+    let mut out = format!("### picket: {}\n\n", prose(&report.headline()));
     if let Some(first) = report.found.first() {
         let _ = writeln!(out, "{}\n", prose(&headline(&first.detection)));
     }
@@ -35,6 +35,12 @@ fn markdown(report: &Report) -> String {
         let d = &found.detection;
         let _ = writeln!(out, "#### {}\n", prose(&headline(d)));
         let _ = writeln!(out, "{}\n", prose(&d.guidance.implication));
+        for line in &found.lines {
+            let _ = writeln!(out, "- {}: {}", code(&line.place()), prose(&line.rest()));
+        }
+        if !found.lines.is_empty() {
+            out.push('\n');
+        }
         for action in d.guidance.actions.iter().take(MOST_ACTIONS) {
             let _ = writeln!(out, "1. {}", prose(action));
         }

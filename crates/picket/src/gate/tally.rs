@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use detect::baseline::Observed;
 use event::{Coverage, Detection, Peer, Record, State, Update};
-use probe::home;
 
+use super::scope::Scope;
 use super::verdict::Rules;
 
 /// So many detections are kept; the others are counted.
 const MOST: usize = 500;
+/// So many are looked at for a list of what was started.
+const MOST_STARTED: u64 = 100_000;
 
 /// What was told so far.
 pub(crate) struct Tally {
     rules: Rules,
+    pub(crate) scope: Scope,
     /// Detections of what descends from the command.
     pub(crate) found: Vec<Detection>,
     /// Whom they connected to, and what they executed did, by incident.
@@ -20,6 +24,12 @@ pub(crate) struct Tally {
     /// All of them, and those that fail the run.
     pub(crate) count: u64,
     pub(crate) failing: u64,
+    /// Those that were expected.
+    pub(crate) accepted: Vec<Detection>,
+    /// All of them.
+    pub(crate) accepted_count: u64,
+    /// What was started, expected or not.
+    pub(crate) started: Observed,
     /// Detections of what others started meanwhile.
     pub(crate) elsewhere: u64,
     /// The last that was said of coverage.
@@ -36,13 +46,17 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Nothing was told yet.
-    pub(crate) fn new(rules: Rules) -> Self {
+    pub(crate) fn new(rules: Rules, scope: Scope) -> Self {
         Self {
             rules,
+            scope,
             found: Vec::new(),
             peers: BTreeMap::new(),
             count: 0,
             failing: 0,
+            accepted: Vec::new(),
+            accepted_count: 0,
+            started: Observed::default(),
             elsewhere: 0,
             coverage: None,
             complete: false,
@@ -74,9 +88,8 @@ impl Tally {
             if self.found.iter().any(ours) {
                 self.peers.insert(incident.id, incident.peers);
             }
-        } else if let Some(detection) = self.found.iter_mut().find(|d| d.id == update.id) {
-            detection.listen = update.listen;
-            detection.server = update.server.or(detection.server.take());
+        } else {
+            self.more(update);
         }
     }
 
@@ -86,13 +99,21 @@ impl Tally {
     }
 
     fn detection(&mut self, detection: Detection) {
-        if detection.seeded || detection.severity < self.rules.shown() {
+        let expected = is_expected(&detection);
+        if detection.seeded || (detection.severity < self.rules.shown() && !expected) {
             return;
         }
-        if !is_below(&detection) {
+        if !self.scope.counts(&detection) {
             self.elsewhere += 1;
             return;
         }
+        if self.count + self.accepted_count < MOST_STARTED {
+            self.started.on(Record::Detection(Box::new(detection.clone())));
+        }
+        if expected { self.accept(detection) } else { self.find(detection) }
+    }
+
+    fn find(&mut self, detection: Detection) {
         self.count += 1;
         self.failing += u64::from(detection.severity >= self.rules.fail_on);
         if self.found.len() < MOST {
@@ -103,36 +124,126 @@ impl Tally {
             *least = detection;
         }
     }
+
+    fn accept(&mut self, detection: Detection) {
+        self.accepted_count += 1;
+        if self.accepted.len() < MOST {
+            self.accepted.push(detection);
+        }
+    }
+
+    /// More is known of a detection, and maybe it is no longer, or only now, expected.
+    fn more(&mut self, update: Update) {
+        self.started.on(Record::Update(Box::new(update.clone())));
+        let is = |d: &Detection| d.id == update.id;
+        if let Some(baseline) = &update.baseline {
+            let found = self.found.iter().position(is).map(|at| self.found.remove(at));
+            if let Some(before) = &found {
+                self.count -= 1;
+                self.failing -= u64::from(before.severity >= self.rules.fail_on);
+            }
+            let accepted = self.accepted.iter().position(is).map(|at| self.accepted.remove(at));
+            self.accepted_count -= u64::from(accepted.is_some());
+            let Some(mut known) = found.or(accepted) else { return };
+            known.baseline = Some(baseline.clone());
+            known.severity = update.severity;
+            known.reasons.clone_from(&update.reasons);
+            if is_expected(&known) { self.accept(known) } else { self.find(known) }
+        }
+        let is = |d: &&mut Detection| d.id == update.id;
+        if let Some(detection) = self.found.iter_mut().chain(&mut self.accepted).find(is) {
+            detection.listen = update.listen;
+            detection.server = update.server.or(detection.server.take());
+            detection.container = update.container.or(detection.container.take());
+        }
+    }
 }
 
-/// Whether a detection is of what this process started. The sensor itself executes nothing that is
-/// told of, so that this is the command.
-///
-/// A chain that does not reach so far up is taken for the command's if all of it is younger than this
-/// process: who hides behind many parents does not come free.
-fn is_below(detection: &Detection) -> bool {
-    let ancestry = &detection.ancestry;
-    if ancestry.iter().any(|a| home::is_self(a.pid, a.start_boot_ns, &a.comm)) {
-        return true;
-    }
-    let farthest = ancestry.last().map_or(detection.process.start_boot_ns, |a| a.start_boot_ns);
-    detection.ancestry_truncated && home::is_younger(farthest)
+fn is_expected(detection: &Detection) -> bool {
+    detection.baseline.as_ref().is_some_and(|baseline| baseline.status == "expected")
 }
 
 #[cfg(test)]
 mod tests {
-    use event::{Severity, Stamp};
+    use event::{Baseline, Process, Severity, Stamp};
     use serde_json::json;
 
-    use super::super::tests::detection;
     use super::*;
+
+    const RULES: Rules =
+        Rules { fail_on: Severity::High, show: Severity::Low, without_evidence_fails: true };
+
+    fn baseline(status: &str) -> Baseline {
+        Baseline { status: status.to_owned(), seen: 0, key: String::new() }
+    }
+
+    fn detection(id: &str, status: &str, severity: Severity) -> Record {
+        let baseline = baseline(status);
+        let recipe = json!({
+            "name": "r", "version": "1", "description": "", "category": "", "method": "",
+            "importance": "high",
+        });
+        let value = json!({
+            "id": id, "time": Stamp::default(), "host": "", "latency_us": null, "recipe": recipe,
+            "severity": severity, "reasons": [], "attack": {"version": "", "techniques": []},
+            "environment": "ci", "server": null, "process": Process::default(), "ancestry": [],
+            "launcher": {"kind": "other", "detail": ""}, "container": null, "ci": null, "listen": [],
+            "baseline": baseline, "response": null, "guidance": {"implication": "", "actions": []},
+            "seeded": false,
+        });
+        Record::Detection(Box::new(serde_json::from_value(value).unwrap()))
+    }
+
+    fn update(id: &str, status: &str, severity: Severity) -> Record {
+        Record::Update(Box::new(Update {
+            id: id.to_owned(),
+            time: Stamp::default(),
+            host: String::new(),
+            severity,
+            reasons: vec!["its image is another".to_owned()],
+            server: None,
+            listen: Vec::new(),
+            seeded: false,
+            container: None,
+            baseline: Some(baseline(status)),
+            incident: None,
+        }))
+    }
+
+    /// Everything counts.
+    fn tally() -> Tally {
+        Tally::new(RULES, Scope::Since(super::super::scope::Since::default()))
+    }
+
+    fn counts(tally: &Tally) -> (u64, u64, u64) {
+        assert_eq!(tally.count, tally.found.len() as u64);
+        assert_eq!(tally.accepted_count, tally.accepted.len() as u64);
+        (tally.count, tally.failing, tally.accepted_count)
+    }
+
+    #[test]
+    fn what_is_expected_passes_until_its_image_says_otherwise() {
+        let mut tally = tally();
+        tally.take(detection("a", "expected", Severity::Info));
+        tally.take(detection("b", "new", Severity::Low));
+        tally.take(detection("c", "new", Severity::Info));
+        assert_eq!(counts(&tally), (1, 0, 1));
+        tally.take(update("a", "new", Severity::High));
+        assert_eq!(counts(&tally), (2, 1, 0));
+        assert_eq!(tally.found[1].reasons, ["its image is another"]);
+        tally.take(update("a", "expected", Severity::Info));
+        assert_eq!(counts(&tally), (1, 0, 1));
+        tally.take(update("unknown", "new", Severity::High));
+        assert_eq!(counts(&tally), (1, 0, 1));
+    }
 
     #[test]
     fn peers_are_those_of_what_was_found() {
-        let rules =
-            Rules { fail_on: Severity::High, show: Severity::Low, without_evidence_fails: true };
-        let mut tally = Tally::new(rules);
-        tally.found = vec![Detection { incident: Some("ours".to_owned()), ..detection("x") }];
+        let mut tally = tally();
+        tally.found = vec![Detection {
+            incident: Some("ours".to_owned()),
+            ..super::super::tests::detection("x")
+        }];
         let told = |incident: &str, connections: u64| -> Record {
             let peer = json!({"address": "192.0.2.1", "port": 443, "protocol": "tcp",
                               "connections": connections, "bytes_sent": null, "bytes_received": 7});

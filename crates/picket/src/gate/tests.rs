@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use event::{Ci, Coverage, Detection, Severity, Stamp, State};
 use serde_json::{Value, json};
 
+use super::baseline::Expected;
 use super::context::Context;
 use super::gitlab::{quality, sast};
+use super::note::End;
 use super::report::Report;
+use super::scope::Scope;
 use super::sensor::Watched;
 use super::tally::Tally;
 use super::verdict::Rules;
@@ -74,7 +77,7 @@ pub(super) fn detection(text: &str) -> Detection {
 }
 
 pub(super) fn report(detections: Vec<Detection>, count: u64) -> Report {
-    let mut tally = Tally::new(RULES);
+    let mut tally = Tally::new(RULES, Scope::Below);
     tally.count = count;
     tally.failing = count;
     tally.complete = true;
@@ -87,7 +90,9 @@ pub(super) fn report(detections: Vec<Detection>, count: u64) -> Report {
     }))
     .unwrap();
     tally.coverage = Some(coverage);
-    Report::new(RULES, 0, Watched { tally, broken: None })
+    let end = Some(End::default());
+    let watched = Watched { tally, broken: None, end, began: true };
+    Report::new(RULES, 0, watched, Expected::default())
 }
 
 fn one(text: &str) -> Report {
@@ -236,8 +241,8 @@ fn what_there_is_no_room_for_is_said() {
 
 #[test]
 fn a_run_without_evidence_is_no_clean_one() {
-    let watched = Watched { tally: Tally::new(RULES), broken: Some("it broke".to_owned()) };
-    let report = Report::new(RULES, 0, watched);
+    let watched = Watched::nothing(RULES, "it broke".to_owned());
+    let report = Report::new(RULES, 0, watched, Expected::default());
     let junit = text(junit::render(&report, &context()));
     assert!(
         junit.contains("errors=\"1\"") && junit.contains("<error type=\"no evidence\""),

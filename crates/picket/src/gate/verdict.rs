@@ -4,6 +4,9 @@ use event::Severity;
 
 use super::sensor::Watched;
 
+/// The exit code where picket could not see.
+pub(crate) const NO_EVIDENCE: u8 = 81;
+
 /// What the caller asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
@@ -53,7 +56,7 @@ impl Verdict {
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::CommandFailed(code) => code,
-            Self::NoEvidence => 81,
+            Self::NoEvidence => NO_EVIDENCE,
             Self::Found => 80,
             Self::Passed => 0,
         }
@@ -65,7 +68,9 @@ pub(crate) fn gaps(watched: &Watched) -> Vec<String> {
     let tally = &watched.tally;
     let mut gaps: Vec<String> = watched.broken.clone().into_iter().collect();
     let Some(coverage) = &tally.coverage else {
-        gaps.push("the sensor never watched: `picket doctor` says why".to_owned());
+        if watched.began {
+            gaps.push("the sensor never watched: `picket doctor` says why".to_owned());
+        }
         return gaps;
     };
     if tally.blind {
@@ -73,6 +78,14 @@ pub(crate) fn gaps(watched: &Watched) -> Vec<String> {
     }
     if let Some(why) = &tally.garbled {
         gaps.push(format!("a record of the sensor could not be read: {why}"));
+    }
+    match &watched.end {
+        Some(end) if end.unproved.is_empty() => {}
+        Some(end) => {
+            gaps.push(format!("the last moment is not proved: {}", end.unproved.join("; ")))
+        }
+        None if gaps.is_empty() => gaps.push("the sensor did not prove the last moment".to_owned()),
+        None => {}
     }
     if !tally.complete && gaps.is_empty() {
         gaps.push("the sensor did not say what it lost".to_owned());
@@ -96,6 +109,8 @@ pub(crate) fn gaps(watched: &Watched) -> Vec<String> {
 mod tests {
     use event::{Coverage, Lost, Record, Stamp, State, Window};
 
+    use super::super::note::End;
+    use super::super::scope::Scope;
     use super::super::tally::Tally;
     use super::*;
 
@@ -103,7 +118,7 @@ mod tests {
         Rules { fail_on: Severity::High, show: Severity::Low, without_evidence_fails: true };
 
     fn watched(state: State, lost: Lost) -> Watched {
-        let mut tally = Tally::new(RULES);
+        let mut tally = Tally::new(RULES, Scope::Below);
         tally.take(Record::Coverage(Box::new(Coverage {
             time: Stamp::default(),
             host: String::new(),
@@ -115,7 +130,7 @@ mod tests {
             crossed: 0,
             thinned: 0,
         })));
-        Watched { tally, broken: None }
+        Watched { tally, broken: None, end: Some(End::default()), began: true }
     }
 
     #[test]
@@ -145,8 +160,18 @@ mod tests {
             assert_eq!(gaps(&watched(State::Degraded, lost)).len(), 1, "{lost:?}");
         }
         assert_eq!(gaps(&watched(State::None, Lost::default())).len(), 1);
-        let never = Watched { tally: Tally::new(RULES), broken: None };
+        let never = Watched {
+            tally: Tally::new(RULES, Scope::Below),
+            broken: None,
+            end: None,
+            began: true,
+        };
         assert_eq!(gaps(&never).len(), 1);
+        let mut unproved = watched(State::Full, Lost::default());
+        unproved.end = None;
+        assert_eq!(gaps(&unproved).len(), 1);
+        unproved.end = Some(End { unproved: vec!["x".to_owned()], ..End::default() });
+        assert_eq!(gaps(&unproved).len(), 1);
         let mut garbled = watched(State::Full, Lost::default());
         garbled.tally.garbled("x");
         assert_eq!(gaps(&garbled).len(), 1);

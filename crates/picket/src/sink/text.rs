@@ -78,12 +78,11 @@ impl Text {
         if let Some(ci) = &d.ci {
             let facts =
                 [&ci.repository, &ci.workflow, &ci.job, &ci.step, &ci.r#ref, &ci.sha, &ci.actor];
-            let facts: Vec<String> = facts.into_iter().flatten().map(|f| safe(f)).collect();
-            self.field(
-                &mut out,
-                "pipeline",
-                &format!("{}: {}", safe(&ci.provider), facts.join(", ")),
-            );
+            let mut facts: Vec<String> = facts.into_iter().flatten().map(|f| safe(f)).collect();
+            facts.extend(ci.attempt.as_ref().map(|attempt| format!("attempt {}", safe(attempt))));
+            let claimed = if ci.claimed { " (it says so itself)" } else { "" };
+            let facts = format!("{}: {}{claimed}", safe(&ci.provider), facts.join(", "));
+            self.field(&mut out, "pipeline", &facts);
         }
         let own = Ancestor { pid: p.pid, comm: p.comm.clone(), alive: true, ..Ancestor::default() };
         let chain: Vec<String> = d.ancestry.iter().rev().chain([&own]).map(link).collect();
@@ -204,7 +203,8 @@ impl Text {
     }
 
     /// A label and a text, wrapped and indented.
-    fn field(&self, out: &mut String, label: &str, text: &str) {
+    /// A fact with its label, in as many lines as it takes. What is hostile in it was made visible.
+    pub(crate) fn field(&self, out: &mut String, label: &str, text: &str) {
         let room = self.width.saturating_sub(LABEL + 2).max(20);
         for (i, line) in wrap(text, room).iter().enumerate() {
             let label = if i == 0 { label } else { "" };

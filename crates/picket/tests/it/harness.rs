@@ -46,7 +46,7 @@ pub(crate) fn picket() -> Command {
 pub(crate) fn outside_ci(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars() {
-        if name.starts_with("CI") || name.starts_with("GITHUB_") || name.starts_with("GITLAB_") {
+        if ["CI", "GITHUB_", "GITLAB_", "SUDO_"].iter().any(|start| name.starts_with(start)) {
             command.env_remove(name);
         }
     }

@@ -19,6 +19,7 @@ mod hostile;
 mod import;
 mod incidents;
 mod input;
+mod integrations;
 mod lifecycle;
 mod privilege;
 mod recipes;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     trials.extend(incidents::trials());
     trials.extend(input::trials());
     trials.extend(import::trials());
+    trials.extend(integrations::trials());
     trials.extend(scan::trials());
     trials.extend(docs::trials());
     trials.extend(architecture::trials());
@@ -66,8 +68,14 @@ fn main() -> ExitCode {
     // These break things, count everything, take the whole machine or fail when anything is lost:
     // one after the other, and after all others.
     args.test_threads = Some(1);
-    let alone =
-        [lifecycle::alone(), ci::trials(), canary::trials(), hang::trials(), flood::trials()];
+    let alone = [
+        lifecycle::alone(),
+        ci::trials(),
+        integrations::alone(),
+        canary::trials(),
+        hang::trials(),
+        flood::trials(),
+    ];
     let alone = libtest_mimic::run(&args, alone.into_iter().flatten().collect());
     if conclusion.has_failed() { conclusion.exit_code() } else { alone.exit_code() }
 }

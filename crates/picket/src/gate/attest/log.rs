@@ -27,7 +27,7 @@ pub(super) fn log(report: &Report, command: &[String]) -> (Value, usize) {
     }
     let mut told = HashSet::new();
     let each = report.found.iter().map(|found| {
-        let mut entries = parents(&found.detection, &mut told);
+        let mut entries = parents(found, &mut told);
         entries.push(process(found));
         (entries, &found.detection)
     });
@@ -42,10 +42,11 @@ pub(super) fn log(report: &Report, command: &[String]) -> (Value, usize) {
     (json!({"process": processes, "network": network, "fileAccess": files}), listed)
 }
 
-/// The chain above a process, from its beginning on; each once, as what it ran.
-fn parents<'d>(d: &'d Detection, told: &mut HashSet<(ProcessKey, Option<&'d str>)>) -> Vec<Value> {
-    let above = d.ancestry.iter().skip(1).map(|parent| Some(parent.pid)).chain([None]);
-    let chain: Vec<_> = d.ancestry.iter().zip(above).collect();
+/// The chain above a process, from the command on; each once, as what it ran.
+fn parents<'f>(found: &'f Found, told: &mut HashSet<(ProcessKey, Option<&'f str>)>) -> Vec<Value> {
+    let all = &found.detection.ancestry;
+    let above = all.iter().skip(1).map(|parent| Some(parent.pid)).chain([None]);
+    let chain: Vec<_> = found.chain().iter().zip(above).collect();
     let mut entries = Vec::new();
     for (ancestor, above) in chain.into_iter().rev() {
         if told.insert((ancestor.key(), ancestor.exe.as_deref())) {

@@ -95,7 +95,7 @@ fn details(group: &Group<'_>) -> Map<String, Value> {
     let d = &group.first.detection;
     let text =
         |name: &str, value: &str| json!({"name": name, "type": "text", "value": terminal(value)});
-    let steps = d.ancestry.iter().rev().map(|a| (&a.comm, a.pid, &a.args));
+    let steps = group.first.chain().iter().rev().map(|a| (&a.comm, a.pid, &a.args));
     let steps = steps.chain([(&d.process.comm, d.process.pid, &d.process.args)]);
     let chain: Vec<Value> = steps
         .map(|(comm, pid, args)| {

@@ -8,12 +8,12 @@ use tempfile::TempDir;
 
 use crate::harness;
 
-pub(super) struct Breaker {
+pub(crate) struct Breaker {
     dir: TempDir,
 }
 
 impl Breaker {
-    pub(super) fn build() -> Self {
+    pub(crate) fn build() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let source = harness::root().join("crates/picket/tests/it/canary/breaker.c");
         let mut gcc = Command::new("gcc");
@@ -22,12 +22,12 @@ impl Breaker {
         Self { dir }
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    pub(crate) fn path(&self) -> std::path::PathBuf {
         Path::new(self.dir.path()).join("breaker")
     }
 
     /// Closes the link of an eBPF program of a process.
-    pub(super) fn unhook(&self, pid: u32, program: &str) {
+    pub(crate) fn unhook(&self, pid: u32, program: &str) {
         let mut command = Command::new(self.path());
         let out = command.args(["unhook", &pid.to_string(), program]).output().unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));

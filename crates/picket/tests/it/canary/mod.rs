@@ -1,6 +1,6 @@
 //! The canary: coverage falls when a hook is broken, or when the canary itself is, and recovers.
 
-mod breaker;
+pub(crate) mod breaker;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};

@@ -24,7 +24,7 @@ pub(super) const HOSTILE: &str = "x`y|z\n::error::injected\n##[error]injected ##
                        <!-- @octocat #1 www.evil.example \u{202e}txt \x1b[31m";
 
 /// What is left of a line of Markdown without its code.
-fn without_code(line: &str) -> String {
+pub(super) fn without_code(line: &str) -> String {
     let parts: Vec<&str> = line.split('`').collect();
     assert!(parts.len() % 2 == 1, "code without an end: {line}");
     parts.into_iter().step_by(2).collect::<Vec<_>>().concat()
@@ -84,7 +84,7 @@ fn hostile() {
     assert_eq!(records.last().unwrap()["type"], "coverage");
 }
 
-fn lines(path: &Path) -> Vec<Value> {
+pub(super) fn lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -110,10 +110,12 @@ fn ten_at_most() {
     let text = err(&out);
     let found: Vec<&str> = text.lines().filter(|line| line.starts_with("::")).collect();
     assert_eq!(found.len(), 10, "{text}");
-    // There may be more detections than executions, see below.
-    let (more, _) = found[9].rsplit_once(" more detections: ").unwrap();
-    let more: usize = more.rsplit("::").next().unwrap().parse().unwrap();
-    assert!(more >= 4, "{text}");
+    // There may be more detections than executions, see below. Nine are told, the tenth counts the rest.
+    let (_, headline) = text.split_once("picket ci: failed: ").unwrap();
+    let count: usize = headline.split(' ').next().unwrap().parse().unwrap();
+    assert!(count >= 13, "{text}");
+    let rest = format!("::{} more detections: see the log and the summary", count - 9);
+    assert!(found[9].ends_with(&rest), "{text}");
 }
 
 fn small() {

@@ -1,7 +1,13 @@
 //! The gate of a pipeline: real commands under watch, and real servers that they start.
 
+mod attribution;
+mod change;
+mod changes;
+mod end;
 mod media;
 mod reports;
+mod steps;
+mod terminal;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -15,6 +21,12 @@ use crate::harness::{Group, PATIENCE, free_port, kill, outside_ci, picket, trial
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = media::trials();
+    trials.extend(steps::trials());
+    trials.extend(end::trials());
+    trials.extend(changes::trials());
+    trials.extend(terminal::trials());
+    trials.extend(attribution::trials());
+    trials.extend(change::trials());
     trials.extend(reports::trials());
     trials.extend([
         trial("root::ci::the_command_runs_as_if_alone", as_if_alone),

@@ -1,0 +1,5 @@
+//! Tests of the whole.
+
+mod hostile;
+mod range;
+mod trace;
