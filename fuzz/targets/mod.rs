@@ -48,7 +48,7 @@ pub const ALL: &[Target] = &[
     target("mask", mask::run, 4 << 10, 20_000),
     target("recipe", recipe::run, 16 << 10, 80_000),
     target("recording", recording::run, 16 << 10, 150_000),
-    target("scan", scan::run, 4 << 10, 6_000),
+    target("scan", scan::run, 4 << 10, 2_500),
     target("unwrap", unwrap::run, 8 << 10, 80_000),
     target("when", when::run, 4 << 10, 30_000),
     target("wire", wire::run, 16 << 10, 300_000),

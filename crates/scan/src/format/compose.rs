@@ -1,7 +1,6 @@
 //! Compose files.
 
 use crate::site::{Place, Sites, inside};
-use crate::text::Piece;
 use crate::yaml::Node;
 
 use super::command;
@@ -31,7 +30,7 @@ fn service(service: Node<'_>, place: &Place, sites: &mut Sites) {
         (Some(text), _) => sites.shell(&place, text),
         (None, [how, text]) if how.as_str() == "CMD-SHELL" => sites.shell(&place, text),
         (None, [how, words @ ..]) if how.as_str() == "CMD" => {
-            sites.words(&place, words.iter().map(|word| Piece::clone(word)).collect());
+            sites.words(&place, words.iter().copied().cloned().collect());
         }
         _ => {}
     }

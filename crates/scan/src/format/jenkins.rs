@@ -88,8 +88,8 @@ impl<'t> Reader<'t, '_> {
             self.at += rest.len() - trimmed.len();
             let end = if trimmed.starts_with("//") || (trimmed.starts_with("#!") && self.at == 0) {
                 trimmed.find('\n')
-            } else if trimmed.starts_with("/*") {
-                trimmed[2..].find("*/").map(|end| end + 4)
+            } else if let Some(comment) = trimmed.strip_prefix("/*") {
+                comment.find("*/").map(|end| end + 4)
             } else {
                 return;
             };

@@ -12,6 +12,12 @@ const DEEPEST: usize = 4;
 /// More references than these are not followed in a file.
 const MOST: usize = 200_000;
 
+/// Lines that begin with these are no rules.
+const STATEMENTS: &[&str] = &[
+    "ifeq", "ifneq", "ifdef", "ifndef", "else", "endif", "include", "-include", "sinclude",
+    "vpath", "undefine",
+];
+
 pub(super) fn file(text: &str, sites: &mut Sites) {
     let mut reader = Reader { vars: BTreeMap::new(), rule: None, left: Cell::new(MOST), sites };
     let mut lines = Piece::at(text, 0).lines().collect::<Vec<_>>().into_iter().peekable();
@@ -58,13 +64,9 @@ impl Reader<'_> {
         if plain.is_empty() || plain.starts_with('#') {
             return;
         }
-        let mut words = plain.split_ascii_whitespace();
-        match words.next() {
-            Some(
-                "ifeq" | "ifneq" | "ifdef" | "ifndef" | "else" | "endif" | "include" | "-include"
-                | "sinclude" | "vpath" | "undefine",
-            ) => return,
-            _ => {}
+        let first = plain.split_ascii_whitespace().next().unwrap_or_default();
+        if STATEMENTS.contains(&first) {
+            return;
         }
         if let Some((name, value)) = assignment(plain) {
             let value = value.replace("\\\n", " ");

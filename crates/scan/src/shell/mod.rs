@@ -23,7 +23,7 @@ pub(crate) struct Command {
 }
 
 /// Steps of the parser, in hundreds, that any text may take, and how many bytes buy another hundred.
-const STEPS: (usize, usize) = (2_000, 8);
+const STEPS: (usize, usize) = (1_000, 8);
 
 /// Hands on the commands of a text in their order. Variables that it sets are known behind that. `None` if
 /// it takes too many steps to read.

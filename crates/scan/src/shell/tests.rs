@@ -26,6 +26,7 @@ fn words_are_those_that_the_shell_hands_on() {
         ("p=$(command -v a); $p b", "a|b"),
         ("$(which a) b", "a|b"),
         ("a --x=`b`/c,d=e f", "a|--x=`b`/c,d=e|f"),
+        ("u=x; u=$(b -c d); a -u $u e", "a|-u|$u|e"),
         ("for i in a b; do $i c; done", "a|c"),
         ("a ${b//x/y} ~/c *.d {e,f}", "a|${b//x/y}|~/c|*.d|{e,f}"),
     ] {

@@ -20,8 +20,10 @@ const LONGEST_INPUT: usize = 64 << 10;
 /// Words nested deeper are left as they are written.
 const DEEPEST: usize = 24;
 
+/// Sets a variable. One whose value a command gives is not known any more.
 pub(crate) fn set(vars: &mut Vars, name: String, value: String) {
-    if value.len() <= LONGEST_VALUE && (vars.len() < MOST_VARS || vars.contains_key(&name)) {
+    let known = value.len() <= LONGEST_VALUE && !value.contains('`') && !value.contains("$(");
+    if known && (vars.len() < MOST_VARS || vars.contains_key(&name)) {
         vars.insert(name, value);
     } else {
         vars.remove(&name);
