@@ -53,7 +53,7 @@ fn commands_are_found_wherever_they_stand() {
 fn here_documents_are_read_by_somebody() {
     for (text, expected) in [
         ("a -x <<'END'\n$b\nEND\n", "a|-x<$b\n"),
-        ("a <<-END\n\tb \\$c\n\tEND\n", "a<\tb $c\n"),
+        ("a <<-END\n\tb \\$c\n\tEND\n", "a<b $c\n"),
         ("cat <<END | a -x\nb\nEND\n", "a|-x<b\n"),
         ("a <<< 'b c'", "a<b c"),
         ("a && b <<END\nc\nEND\n", "b<c\n"),
