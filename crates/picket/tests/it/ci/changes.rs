@@ -170,7 +170,14 @@ fn decides() {
 fn compared() {
     let repository = Repository::new();
     let written = repository.path("started.yaml");
-    let out = repository.run(&["--write-baseline", written.to_str().unwrap()]);
+    let mut out = repository.run(&["--write-baseline", written.to_str().unwrap()]);
+    // A machine that is too busy to read a program in time has no identity for it, and says so.
+    for _ in 0..4 {
+        if !err(&out).contains(" is not in ") {
+            break;
+        }
+        out = repository.run(&["--write-baseline", written.to_str().unwrap()]);
+    }
     assert_eq!(out.status.code(), Some(80), "{}", err(&out));
     let check = picket().args(["baseline", "check"]).arg(&written).output().unwrap();
     assert_eq!(
