@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 PICKET := target/release/picket
 
-.PHONY: help run build test check unit it flood fuzz fuzz-check fuzz-seeds vmtest vmtest-short bench bench-smoke replay-bench evasion corpus eval scan-eval docs man fmt clean setup setup-test
+.PHONY: help run build test check unit it flood fuzz fuzz-check fuzz-seeds vmtest vmtest-short bench bench-smoke replay-bench evasion corpus eval gate-proof scan-eval docs man fmt clean setup setup-test
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -81,6 +81,11 @@ eval: build ## precision and recall over the recorded corpus, write docs/evaluat
 
 scan-eval: build ## precision and recall of `picket scan` over real projects, write docs/scan.md
 	eval/scan/run.py --write
+
+gate-proof: build ## run real projects' tests under picket ci, as they are and with backdoors; write docs/figures.md
+	scripts/test-servers-setup.sh
+	eval/setup.sh
+	eval/gate.py --write
 
 docs: ## write docs/schema from the types
 	cargo build --locked -p picket
