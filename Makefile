@@ -17,7 +17,15 @@ run: build ## install what is missing, build, watch this machine until Ctrl-C
 build: setup ## build target/release/picket
 	cargo build --release --locked -p picket
 
-test: check unit fuzz-check it ## install what is missing, run every check
+# The servers of the integration tests come over the network while the compiler works.
+SERVERS_LOG = target/test-servers-setup.log
+test: setup-test ## install what is missing, run every check
+	mkdir -p target
+	scripts/test-servers-setup.sh >$(SERVERS_LOG) 2>&1 & servers=$$!; \
+	$(MAKE) --no-print-directory check unit fuzz-check || { kill $$servers 2>/dev/null; exit 1; }; \
+	wait $$servers || { cat $(SERVERS_LOG); exit 1; }; \
+	cat $(SERVERS_LOG)
+	$(MAKE) --no-print-directory it
 
 check: setup-test ## formatting, lints, licences of the prose and scripts
 	scripts/check.sh
