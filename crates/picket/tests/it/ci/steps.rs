@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use libtest_mimic::Trial;
-use rustix::process::Signal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -73,13 +74,12 @@ impl Drop for Gate {
 
 /// Waits until a process that is no child is gone.
 fn gone(pid: u32) {
-    let deadline = std::time::Instant::now() + crate::harness::PATIENCE;
-    let runs =
-        || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| !s.contains(") Z "));
-    while runs() {
-        assert!(std::time::Instant::now() < deadline, "pid {pid} does not end");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    // All its threads: the first one may have ended before the others.
+    let timeout = Timespec::try_from(crate::harness::PATIENCE).unwrap();
+    let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout));
+    assert_eq!(ended, Ok(1), "pid {pid:?} does not end");
 }
 
 fn between() {
