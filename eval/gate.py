@@ -5,14 +5,17 @@ Usage: eval/gate.py [--write] [--rounds N]   (as root, after `make build`, scrip
 eval/setup.sh)
 
 As they are: N times with and without picket, in turn. The gate must pass; the command's own time, with picket
-against without, is the ratio. With a backdoor: the gate must fail, and name the server. Each run is in a pid
-namespace of its own, so that nothing of it stays; servers listen on loopback only.
+against without, is the ratio. With a backdoor: the gate must fail, and name the server. What a run leaves behind
+is adopted by this program, which ends it; servers listen on loopback only.
 --write: into docs/figures.md.
 """
 
+import ctypes
 import os
 import pathlib
+import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -27,8 +30,10 @@ BEGIN, END = "<!-- gate:begin -->", "<!-- gate:end -->"
 GATE_FAILED = 80
 LIMIT = 1.01
 PORT = 18099
+PR_SET_CHILD_SUBREAPER = 36
 
-PYTEST = "python3 -m pytest -q -p no:cacheprovider -x"
+# Some of their tests need what is not there.
+PYTEST = "python3 -m pytest -q -p no:cacheprovider || test $? -eq 1"
 # Archive, directory in it, the command, and where a backdoor is put: a file and what is before the rest of it.
 PROJECTS = {
     "click": ("sdist/click-8.1.8.tar.gz", "click-8.1.8", PYTEST, "tests/conftest.py"),
@@ -42,7 +47,7 @@ PROJECTS = {
         "configure",
     ),
 }
-NGINX = f"pid /dev/null; error_log /dev/null; daemon off; events {{}} http {{ access_log off; server {{ listen 127.0.0.1:{PORT}; }} }}"
+NGINX = f"pid PIDFILE; error_log /dev/null; daemon off; events {{}} http {{ access_log off; server {{ listen 127.0.0.1:{PORT}; }} }}"
 SERVE = f"python3 -m http.server --bind 127.0.0.1 {PORT}"
 # What is planted, as shell, and the server that must be named.
 BACKDOORS = {
@@ -53,11 +58,11 @@ BACKDOORS = {
     ),
     "a test starts it": (f"timeout 2 {SERVE} >/dev/null 2>&1 &", "python-http-server"),
     "renamed binary": (
-        f"cp /usr/sbin/nginx planted/cc1; echo '{NGINX}' >planted/c; planted/cc1 -p planted -c $PWD/planted/c >/dev/null 2>&1 &",
+        f"cp /usr/sbin/nginx planted/cc1; echo '{NGINX}' | sed \"s,PIDFILE,$PWD/planted/pid,\" >planted/c; planted/cc1 -p planted -c $PWD/planted/c >/dev/null 2>&1 &",
         "nginx",
     ),
     "memfd loader": (
-        f"echo '{NGINX}' >planted/c; python3 -c 'import os; f = os.memfd_create(\"x\"); "
+        f"echo '{NGINX}' | sed \"s,PIDFILE,$PWD/planted/pid,\" >planted/c; python3 -c 'import os; f = os.memfd_create(\"x\"); "
         "os.write(f, open(\"/usr/sbin/nginx\", \"rb\").read()); "
         "os.execv(f\"/proc/self/fd/{f}\", [\"kworker\", \"-c\", os.getcwd() + \"/planted/c\"])' >/dev/null 2>&1 &",
         "nginx",
@@ -94,6 +99,17 @@ def plant(place, project, text):
         )
 
 
+def end_orphans():
+    """Ends the children that this program has adopted, and those that they leave."""
+    while True:
+        children = pathlib.Path("/proc/thread-self/children").read_text(encoding="ascii").split()
+        if not children:
+            return
+        for child in map(int, children):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
 def run(place, project, watched):
     """The exit code, what picket said, the command's own seconds, and all seconds."""
     command = f"date +%s.%N >began; ({PROJECTS[project][2]}) >log 2>&1; code=$?; date +%s.%N >ended; exit $code"
@@ -110,7 +126,7 @@ def run(place, project, watched):
         environment["PATH"] += f":{pathlib.Path(node).resolve().parent}:{pathlib.Path(node).parent}"
     began = time.monotonic()
     done = subprocess.run(
-        ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *inner],
+        inner,
         cwd=place,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -119,6 +135,7 @@ def run(place, project, watched):
         check=False,
     )
     whole = time.monotonic() - began
+    end_orphans()
     own = float((place / "ended").read_text()) - float((place / "began").read_text())
     return done.returncode, done.stderr, own, whole
 
@@ -143,6 +160,8 @@ def main():
     rounds = int(sys.argv[sys.argv.index("--rounds") + 1]) if "--rounds" in sys.argv else 5
     if os.geteuid():
         sys.exit("gate: run as root: the kernel's events need it")
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        sys.exit("gate: cannot adopt what the runs leave behind")
     lines = [
         f"picket ci over the tests of {len(PROJECTS)} projects, {rounds} rounds each; the median, and the smallest and largest.",
         "",
@@ -160,7 +179,7 @@ def main():
             place = fresh(project)
             plant(place, project, text)
             code, said, _, _ = run(place, project, True)
-            found = code == GATE_FAILED and f" {server} started" in said
+            found = code == GATE_FAILED and re.search(rf" {server}( \S+)? started", said)
             cells.append("found" if found else f"**not found** (exit code {code})")
             if not found:
                 missed.append(f"{project}, {name}: exit code {code}\n{said}")
